@@ -1,0 +1,1 @@
+"""From 478 points to the numbers of a mask."""

@@ -1,0 +1,1 @@
+"""Networks and data files: where they are, and that they are whole."""

@@ -1,0 +1,1 @@
+"""One patient's loop: frames in, masks or cards out."""

@@ -1,0 +1,1 @@
+"""Rooms, invitations, WHIP in and WHEP out."""

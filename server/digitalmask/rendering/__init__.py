@@ -1,0 +1,1 @@
+"""Draws the mask and the cards."""

@@ -1,0 +1,1 @@
+"""A patient who does not exist, drawn by a path of its own."""

@@ -1,0 +1,1 @@
+"""Finds and follows the patient's face."""
