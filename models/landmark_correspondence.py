@@ -96,7 +96,7 @@ class PlainDrawing:
         void main() { picture = vec4(tint, 1.0); index = triangle + 1; }"""
 
     def __init__(self) -> None:
-        self._context = moderngl.create_standalone_context(backend="egl")
+        self._context = moderngl.create_context(standalone=True, backend="egl")
         self._program = self._context.program(self._VERTEX, self._FRAGMENT)
         size = (_SIZE_PX, _SIZE_PX)
         self._picture = self._context.texture(size, 4)
@@ -138,7 +138,9 @@ class PlainDrawing:
     def ray(self, x_px: float, y_px: float) -> Floats:
         """The direction in which a pixel looks."""
         half = _SIZE_PX / 2
-        return np.array([(x_px - half) / half / self._focal, (half - y_px) / half / self._focal, -1.0])
+        return np.array(
+            [(x_px - half) / half / self._focal, (half - y_px) / half / self._focal, -1.0]
+        )
 
 
 def vertex_normals(places: Floats, triangles: Ints) -> Floats:
@@ -193,7 +195,7 @@ def nearest_on_triangles(point: Floats, corners: Floats) -> tuple[int, Floats]:
     w_c = (np.cross(b - a, point - a) * normal).sum(1) / area
     w_b = (np.cross(point - a, c - a) * normal).sum(1) / area
     inside = np.stack([1 - w_b - w_c, w_b, w_c], 1)
-    consider(inside, (inside >= 0).all(1))
+    consider(inside, np.asarray((inside >= 0).all(1)))
     for i, j in ((0, 1), (1, 2), (2, 0)):
         edge = corners[:, j] - corners[:, i]
         along = ((point - corners[:, i]) * edge).sum(1) / np.maximum((edge**2).sum(1), 1e-18)
@@ -253,7 +255,7 @@ def correspondence(archive: Path, modes_file: Path, identities: int) -> tuple[In
                     rcond=None,
                 )[0]
                 average = neutral[drawn[triangle]]
-                facing = max(-(ray / np.linalg.norm(ray)) @ normal, 0.0) ** 4
+                facing = max(float(-ray @ normal / np.linalg.norm(ray)), 0.0) ** 4
                 sums[landmark] += facing * np.clip([1 - w_b - w_c, w_b, w_c], 0, 1) @ average
                 totals[landmark] += facing
     print(f"{seen} of {identities * len(_VIEWS)} drawings were taken for a person")

@@ -1,0 +1,230 @@
+"""From one observation after another to the state of the mask."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from digitalmask.anatomy.expression import (
+    ExpressionBasis,
+    expression_scores,
+    mirror_places,
+    score_of,
+)
+from digitalmask.anatomy.eyes import LEFT, RIGHT, EyeReading, eye_centre, iris_scale, read_eye
+from digitalmask.anatomy.pose import Pinhole, Pose, refine_pose, start_pose
+from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
+from digitalmask.assets.head import Head
+from digitalmask.mask_state import EyeState, MaskState
+from digitalmask.tracking.observation import FaceObservation
+
+Floats = NDArray[np.float64]
+
+# Eyes in the order of the head's data: the patient's right, then the left.
+_EYES = (RIGHT, LEFT)
+_BLINK_SCORES = (score_of("eyeBlinkRight"), score_of("eyeBlinkLeft"))
+_SURFACE = 468  # the points of the surface; the irises follow
+# The outline of the face is where the picture of the cheek ends, not a place on it: it slides
+# over the skin as the head turns.
+_OUTLINE = np.array(
+    [10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377]
+    + [152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]
+)
+_JAWLINE = np.array([365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136])
+_NEUTRAL_TIME_CONSTANT_S = 20.0
+_SCALE_TIME_CONSTANT_S = 10.0
+_REST_TIME_CONSTANT_S = 20.0
+# Which share of a score's rest level is taken for the patient's own neutral.
+_REST_SHARE = 0.6
+_OFFSET_TIME_CONSTANT_S = 4.0
+_OFFSET_LIMIT_MM = 30.0
+
+# Noise at rest, measured on quiet stretches of the test videos at 480 to 720 pixels.
+_ROTATION_GATE = Gate(noise=0.35)  # degrees
+_OFFSET_GATE = Gate(noise=0.6)  # mm
+_GAZE_GATE = Gate(noise=0.7)  # degrees
+_LID_GATE = Gate(noise=0.2)  # mm
+_EXPRESSION_GATE = Gate(noise=0.02)
+
+# The lid points of the network stay apart on a closed eye; its blink score tells. Between these
+# scores the aperture is drawn in to nothing.
+_BLINK_BEGINS, _BLINK_ENDS = 0.35, 0.62
+_RESIDUAL_LIMIT = 0.05  # of the face's width: beyond it the points are no face
+
+
+class MaskEstimator:
+    """Follows one patient. One thread at a time; forget with `reset` when the patient changes."""
+
+    def __init__(self, head: Head) -> None:
+        self._canonical = head.landmarks_mm.astype(np.float64)
+        self._centres = head.eye_centres_mm.astype(np.float64)
+        directions = head.landmark_expressions_mm.astype(np.float64)
+        self._directions = directions
+        moving = np.sqrt((directions**2).sum(axis=(0, 2)))
+        # Points that no expression moves tell the pose.
+        self._pose_weights = 1.0 / (1.0 + (moving[:_SURFACE] / 6.0) ** 2)
+        self._pose_weights[_OUTLINE] *= 0.1
+        weights = np.ones(_SURFACE)
+        weights[_OUTLINE] = 0.05
+        weights[_JAWLINE] = 0.3
+        # The lids are read in millimetres by themselves; squint and cheek are told by the skin.
+        weights[[*RIGHT.upper, *RIGHT.lower, *LEFT.upper, *LEFT.lower]] = 0.0
+        self._basis = ExpressionBasis.of(directions[:, :_SURFACE], weights)
+        self._rigid = _rigid_fields(self._canonical[:_SURFACE])
+        self._mirror = mirror_places()
+        self._neutral = SlowMean(_NEUTRAL_TIME_CONSTANT_S)
+        self._rest = SlowMean(_REST_TIME_CONSTANT_S)
+        self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
+        self._place = SlowMean(_OFFSET_TIME_CONSTANT_S)
+        self._rotation_filter = GatedFilter(_ROTATION_GATE)
+        self._offset_filter = GatedFilter(_OFFSET_GATE)
+        self._gaze_filters = (GatedFilter(_GAZE_GATE), GatedFilter(_GAZE_GATE))
+        self._lid_filters = (GatedFilter(_LID_GATE), GatedFilter(_LID_GATE))
+        self._expression_filter = GatedFilter(_EXPRESSION_GATE)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the patient: neutral, scale, and all that was smoothed."""
+        self._pose: Pose | None = None
+        self._expression = np.zeros(len(self._directions))
+        for memory in (
+            self._neutral,
+            self._rest,
+            self._scale,
+            self._place,
+            self._rotation_filter,
+            self._offset_filter,
+            *self._gaze_filters,
+            *self._lid_filters,
+            self._expression_filter,
+        ):
+            memory.reset()
+
+    def estimate(self, observation: FaceObservation) -> MaskState:
+        """The state of the mask for this frame; its confidence falls where the fit is poor."""
+        at_s = observation.captured_at_s
+        pinhole = Pinhole.of_frame(observation.width, observation.height)
+        slopes = pinhole.slopes(observation.points[:, :2].astype(np.float64))
+        surface = slopes[:_SURFACE]
+
+        neutral = self._neutral.value
+        own = self._canonical[:_SURFACE] + (0.0 if neutral is None else neutral)
+        shape = own + np.tensordot(self._expression, self._basis.directions_mm, 1)
+        pose = self._pose or start_pose(surface, shape, self._pose_weights)
+        pose, residual = refine_pose(pose, surface, shape, self._pose_weights)
+        self._pose = pose
+
+        scores = self._scores(expression_scores(observation.blendshapes), at_s)
+        places = pose.seen_at(surface, shape)
+        if neutral is None:
+            self._learn_neutral(places, scores, at_s)
+            own = self._canonical[:_SURFACE] + self._neutral.value
+        self._expression = self._basis.fit(
+            places - own, pose.toward_camera(), scores, self._expression
+        )
+        self._learn_neutral(places, scores, at_s)
+
+        points = self._canonical.copy()
+        points[:_SURFACE] = own
+        centres = [
+            eye_centre(eye, self._canonical, self._centres[side], points)
+            for side, eye in enumerate(_EYES)
+        ]
+        measured = np.mean(
+            [
+                iris_scale(pose, slopes, eye, centre)
+                for eye, centre in zip(_EYES, centres, strict=True)
+            ]
+        )
+        scale = float(self._scale(np.clip(measured, 0.6, 1.6)[None], at_s)[0])
+        right, left = (
+            self._eye_state(
+                side,
+                read_eye(pose, slopes, eye, centres[side], scale),
+                float(observation.blendshapes[_BLINK_SCORES[side]]),
+                at_s,
+            )
+            for side, eye in enumerate(_EYES)
+        )
+        expression = self._expression_filter(self._expression, at_s)
+        return MaskState(
+            captured_at_s=at_s,
+            rotation=self._smooth_rotation(pose, at_s),
+            offset_mm=self._offset(pose, at_s),
+            right=right,
+            left=left,
+            expression=np.clip(expression, 0.0, 1.0).astype(np.float32),
+            confidence=_confidence(observation.presence, residual, surface),
+        )
+
+    def _scores(self, scores: Floats, at_s: float) -> Floats:
+        """The scores above the patient's level at rest, the same for both sides.
+
+        What is stronger on one side at rest stays: it may be a palsy.
+        """
+        rest = _REST_SHARE * self._rest(np.minimum(scores, scores[self._mirror]), at_s)
+        return np.clip((scores - rest) / np.maximum(1.0 - rest, 0.2), 0.0, 1.0)
+
+    def _learn_neutral(self, places: Floats, scores: Floats, at_s: float) -> None:
+        """Average what remains of the shape when the expression is taken away."""
+        expression = (
+            0.5 * (scores + self._expression) if self._neutral.value is not None else scores
+        )
+        moved = np.tensordot(expression, self._basis.directions_mm, 1)
+        offset = places - moved - self._canonical[:_SURFACE]
+        # A neutral that holds a turn or a shift would take it away from the pose.
+        flat = offset.reshape(-1)
+        flat = flat - self._rigid @ (self._rigid.T @ flat)
+        self._neutral(flat.reshape(-1, 3), at_s)
+
+    def _eye_state(self, side: int, reading: EyeReading, blink: float, at_s: float) -> EyeState:
+        gaze = self._gaze_filters[side](np.clip(reading.gaze_deg, -50.0, 50.0), at_s)
+        upper, lower = _close(reading.upper_mm, reading.lower_mm, blink)
+        lids = self._lid_filters[side](np.concatenate([upper, lower]), at_s).tolist()
+        return EyeState(
+            gaze_yaw_deg=float(gaze[0]),
+            gaze_pitch_deg=float(gaze[1]),
+            upper_lid_mm=(lids[0], lids[1], lids[2]),
+            lower_lid_mm=(lids[3], lids[4], lids[5]),
+        )
+
+    def _smooth_rotation(self, pose: Pose, at_s: float) -> Floats:
+        degrees = Rotation.from_matrix(pose.view_rotation()).as_rotvec(degrees=True)
+        return np.asarray(
+            Rotation.from_rotvec(self._rotation_filter(degrees, at_s), degrees=True).as_matrix()
+        )
+
+    def _offset(self, pose: Pose, at_s: float) -> tuple[float, float]:
+        """How far the head is from where it mostly is, in its own millimetres."""
+        place = pose.translation_mm[:2]
+        moved = place - self._place(place, at_s)
+        x, y = self._offset_filter(
+            _OFFSET_LIMIT_MM * np.tanh(moved / _OFFSET_LIMIT_MM), at_s
+        ).tolist()
+        return x, y
+
+
+def _rigid_fields(points: Floats) -> Floats:
+    """(3n, 7) orthonormal: the small shifts, turns and the scaling of a point set."""
+    count = len(points)
+    centred = points - points.mean(axis=0)
+    fields = np.zeros((count, 3, 7))
+    for axis in range(3):
+        fields[:, axis, axis] = 1.0
+        unit = np.eye(3)[axis]
+        fields[:, :, 3 + axis] = np.cross(unit, centred)
+    fields[:, :, 6] = centred
+    return np.linalg.qr(fields.reshape(3 * count, 7))[0]
+
+
+def _close(upper_mm: Floats, lower_mm: Floats, blink: float) -> tuple[Floats, Floats]:
+    """Draw the margins together where the blink score says that the eye is closing."""
+    closed = float(np.clip((blink - _BLINK_BEGINS) / (_BLINK_ENDS - _BLINK_BEGINS), 0.0, 1.0))
+    # The margins meet near the lower lid, which hardly moves.
+    upper = np.maximum(upper_mm, lower_mm)
+    return upper + closed * (lower_mm - upper), lower_mm
+
+
+def _confidence(presence: float, residual: Floats, surface: Floats) -> float:
+    width = float(np.ptp(surface[:, 0])) + 1e-9
+    spread = float(np.median(np.linalg.norm(residual, axis=1))) / width
+    return presence * float(np.clip(2.0 - spread / (0.5 * _RESIDUAL_LIMIT), 0.0, 1.0))

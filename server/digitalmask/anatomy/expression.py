@@ -1,0 +1,124 @@
+"""Expression as bounded coefficients on the patient's own neutral.
+
+Two sources are weighed against each other: the displacement of the points from the patient's own
+neutral (precise, but blind to what is always there), and the scores of the blendshape network
+(coarse, but trained on many people, so it knows a smile from a wide mouth). Coefficients lie
+between 0 and 1 and act on the one head of the mask, so the patient's shape is not in them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitalmask.mask_state import EXPRESSIONS
+
+Floats = NDArray[np.float64]
+
+# The order of the blendshape network's 52 scores (its first is "neutral").
+_SCORES = (
+    "_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff "
+    "cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight "
+    "eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight "
+    "eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight "
+    "mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel "
+    "mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker "
+    "mouthRight mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft "
+    "mouthSmileRight mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight "
+    "noseSneerLeft noseSneerRight"
+).split()
+# Where the network has one score for both sides, or none.
+_ONE_FOR_BOTH = {"browInnerUp": "browInnerUp", "cheekPuff": "cheekPuff"}
+_CHEEK_RAISER_FROM = "cheekSquint"
+
+# How many square millimetres of misfit, summed over the points, a coefficient's distance of 1
+# from the network's score is worth. Chosen on the nine test videos by eye: below 20 the mouth
+# trembles in the fast parts of d6, above 200 it follows the network's flat lips.
+_TRUST_IN_SCORES_MM2 = 60.0
+
+
+def score_of(name: str) -> int:
+    """The place of a named score among the network's 52."""
+    return _SCORES.index(name)
+
+
+def _score_for(expression: str) -> int:
+    bare = expression.removesuffix("Left").removesuffix("Right")
+    if bare in _ONE_FOR_BOTH:
+        return score_of(bare)
+    if bare == "cheekRaiser":
+        return score_of(_CHEEK_RAISER_FROM + expression.removeprefix(bare))
+    return score_of(expression)
+
+
+_FROM_SCORES = np.array([_score_for(name) for name in EXPRESSIONS])
+
+
+def expression_scores(blendshapes: NDArray[np.float32]) -> Floats:
+    """(52,) scores of the network to (len(EXPRESSIONS),)."""
+    return np.asarray(blendshapes[_FROM_SCORES], np.float64)
+
+
+def mirror_places() -> NDArray[np.int64]:
+    """For each expression the place of its mirror image (itself where it has no side)."""
+    places = {name: place for place, name in enumerate(EXPRESSIONS)}
+
+    def mirrored(name: str) -> str:
+        for side, other in (("Left", "Right"), ("Right", "Left")):
+            if name.endswith(side):
+                return name.removesuffix(side) + other
+        return name
+
+    return np.array([places[mirrored(name)] for name in EXPRESSIONS])
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionBasis:
+    """The expression directions at the points, with what can be computed once.
+
+    directions_mm: (k, n, 3).
+    weights: (n,) of the points.
+    products: (3, 3, k, k), `products[a, b] = sum_n w_n d_na d_nb^T`, from which the normal matrix
+        for any viewing direction is put together.
+    """
+
+    directions_mm: Floats
+    weights: Floats
+    products: Floats
+
+    @classmethod
+    def of(cls, directions_mm: Floats, weights: Floats) -> "ExpressionBasis":
+        """Prepare the directions (k, n, 3) and the points' weights (n,)."""
+        products = np.einsum(
+            "n,kna,lnb->abkl", weights, directions_mm, directions_mm, optimize=True
+        )
+        return cls(directions_mm, weights, products)
+
+    def fit(self, displacement_mm: Floats, view: Floats, scores: Floats, start: Floats) -> Floats:
+        """The coefficients (k,) that explain a displacement (n, 3) from the neutral.
+
+        view: unit vector to the camera; along it a displacement is not seen.
+        """
+        across = np.eye(3) - np.outer(view, view)
+        normal = np.einsum("ab,abkl->kl", across, self.products)
+        seen = (displacement_mm @ across) * self.weights[:, None]
+        right = np.einsum("kna,na->k", self.directions_mm, seen, optimize=True)
+        normal[np.diag_indices(len(normal))] += _TRUST_IN_SCORES_MM2
+        return bounded_least_squares(normal, right + _TRUST_IN_SCORES_MM2 * scores, start)
+
+
+def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Floats:
+    """Minimise x'Nx/2 - r'x for 0 <= x <= 1 by active sets, from `start`."""
+    x = np.clip(start, 0.0, 1.0)
+    for _ in range(12):
+        gradient = normal @ x - right
+        free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
+        if not free.any():
+            break
+        step = np.zeros_like(x)
+        step[free] = np.linalg.solve(normal[np.ix_(free, free)], -gradient[free])
+        moved = np.clip(x + step, 0.0, 1.0)
+        if np.abs(moved - x).max() < 1e-4:
+            return moved
+        x = moved
+    return x

@@ -1,0 +1,132 @@
+"""The head's pose under full perspective.
+
+The camera's frame here has x to the right of the picture, y up and z towards the viewer, so that
+a head which looks into the camera has a rotation near the identity and stands at z < 0. Weak
+perspective with a plain Procrustes fit was measured to be off by 6 degrees in gaze pitch and 1.5
+in pose even without noise; the full-perspective fit by 0.1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+Floats = NDArray[np.float64]
+
+# A webcam's field of view is not in its stream; 53 degrees across the longer side is the middle
+# of what webcams and phones have. A wrong guess changes the distance, hardly the rotation.
+_FOCAL_PER_LONGER_SIDE = 1.0
+_START_DISTANCE_MM = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pinhole:
+    """A camera without distortion: focal length and principal point in pixels."""
+
+    focal_px: float
+    centre_px: tuple[float, float]
+
+    @classmethod
+    def of_frame(cls, width: int, height: int) -> "Pinhole":
+        """The camera that is assumed behind a frame of this size."""
+        return cls(_FOCAL_PER_LONGER_SIDE * max(width, height), (width / 2, height / 2))
+
+    def slopes(self, points_px: Floats) -> Floats:
+        """(n, 2) pixels to (n, 2) slopes: x to the right and y up per unit of depth."""
+        return np.stack(
+            [
+                (points_px[:, 0] - self.centre_px[0]) / self.focal_px,
+                (self.centre_px[1] - points_px[:, 1]) / self.focal_px,
+            ],
+            axis=1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where the head is: `camera = rotation @ head + translation_mm`."""
+
+    rotation: Floats
+    translation_mm: Floats
+
+    def apply(self, points_mm: Floats) -> Floats:
+        """(n, 3) from the head frame into the camera's."""
+        return np.asarray(points_mm @ self.rotation.T + self.translation_mm)
+
+    def seen_at(self, slopes: Floats, model_mm: Floats) -> Floats:
+        """(n, 3) head-frame places on the rays of `slopes`, as deep as `model_mm` stands."""
+        depth = -self.apply(model_mm)[:, 2]
+        camera = np.stack([slopes[:, 0] * depth, slopes[:, 1] * depth, -depth], axis=1)
+        return np.asarray((camera - self.translation_mm) @ self.rotation)
+
+    def toward_camera(self) -> Floats:
+        """Unit vector in the head frame from the head's origin to the camera."""
+        towards = -self.translation_mm @ self.rotation
+        return np.asarray(towards / np.linalg.norm(towards))
+
+    def view_rotation(self) -> Floats:
+        """The rotation in the view frame: as if the head stood on the camera's axis."""
+        ray = self.translation_mm / np.linalg.norm(self.translation_mm)
+        axis = np.cross(ray, [0.0, 0.0, -1.0])
+        length = np.linalg.norm(axis)
+        if length < 1e-9:
+            return self.rotation
+        angle = np.arctan2(length, -ray[2])
+        turn = Rotation.from_rotvec(axis / length * angle).as_matrix()
+        return np.asarray(turn @ self.rotation)
+
+
+def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
+    """A pose from nothing: scaled orthography by weighted least squares, made a rotation."""
+    total = weights.sum()
+    middle_model = weights @ model_mm / total
+    middle_slopes = weights @ slopes / total
+    root = np.sqrt(weights)[:, None]
+    affine = np.linalg.lstsq(
+        (model_mm - middle_model) * root, (slopes - middle_slopes) * root, rcond=None
+    )[0].T
+    scale = max(float(np.linalg.norm(affine, axis=1).mean()), 1e-6)
+    rows = np.vstack([affine / scale, np.cross(affine[0], affine[1])[None] / scale**2])
+    u, _, vt = np.linalg.svd(rows)
+    rotation = u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+    depth = float(np.clip(1.0 / scale, _START_DISTANCE_MM / 6, _START_DISTANCE_MM * 6))
+    origin = depth * np.array([middle_slopes[0], middle_slopes[1], -1.0])
+    return Pose(rotation, origin - rotation @ middle_model)
+
+
+def refine_pose(
+    pose: Pose, slopes: Floats, model_mm: Floats, weights: Floats, iterations: int = 4
+) -> tuple[Pose, Floats]:
+    """Gauss-Newton on the reprojection, reweighted against outliers (Geman-McClure).
+
+    Returns the pose and the last residuals, (n, 2) slopes.
+    """
+    residual = np.zeros_like(slopes)
+    for _ in range(iterations):
+        turned = model_mm @ pose.rotation.T
+        camera = turned + pose.translation_mm
+        inverse_depth = 1.0 / np.maximum(-camera[:, 2], 1.0)
+        seen = camera[:, :2] * inverse_depth[:, None]
+        residual = slopes - seen
+        squared = (residual**2).sum(axis=1)
+        spread = 4.0 * float(np.median(squared)) + 1e-12
+        weight = weights / (1.0 + squared / spread) ** 2
+        jacobian = np.zeros((len(slopes), 2, 6))
+        for axis in range(2):
+            # The slope's derivative to the place, then to rotation (about the head's origin).
+            place = np.zeros((len(slopes), 3))
+            place[:, axis] = inverse_depth
+            place[:, 2] = seen[:, axis] * inverse_depth
+            jacobian[:, axis, :3] = np.cross(turned, place)
+            jacobian[:, axis, 3:] = place
+        weighted = jacobian * weight[:, None, None]
+        normal = np.einsum("nai,naj->ij", weighted, jacobian)
+        right = np.einsum("nai,na->i", weighted, residual)
+        normal[np.diag_indices(6)] *= 1.0 + 1e-9
+        step = np.linalg.solve(normal, right)
+        pose = Pose(
+            Rotation.from_rotvec(step[:3]).as_matrix() @ pose.rotation,
+            pose.translation_mm + step[3:],
+        )
+    return pose, residual
