@@ -1,0 +1,70 @@
+"""A rotated square of the frame in which a face lies."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# The side over the face's larger extent, as the landmark network was trained.
+_MARGIN = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Centre and side in pixels of the frame, turn in radians (positive: clockwise in it)."""
+
+    x_px: float
+    y_px: float
+    side_px: float
+    turn: float
+
+    @classmethod
+    def around(cls, points_px: Floats, right_eye: Floats, left_eye: Floats) -> "Region":
+        """The region around points (n, 2), upright with respect to the patient's eyes."""
+        across = left_eye - right_eye
+        turn = float(np.arctan2(across[1], across[0]))
+        cosine, sine = np.cos(turn), np.sin(turn)
+        own = points_px @ np.array([[cosine, -sine], [sine, cosine]])
+        low, high = own.min(axis=0), own.max(axis=0)
+        middle = (low + high) / 2
+        return cls(
+            x_px=float(middle @ [cosine, -sine]),
+            y_px=float(middle @ [sine, cosine]),
+            side_px=_MARGIN * float((high - low).max()),
+            turn=turn,
+        )
+
+    def cut(self, rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+        """The region as a (size, size, 3) picture; black where the frame ends."""
+        matrix = self._matrix(size)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(rgb, matrix, (size, size), flags=flags), np.uint8)
+
+    def to_frame(self, points: Floats, size: int) -> Floats:
+        """(n, 3) points of the cut picture into the frame, z in the frame's scale."""
+        placed = np.empty_like(points)
+        placed[:, :2] = (points[:, :2] - 0.5) @ self._matrix(size)[:, :2].T
+        placed[:, :2] += self._matrix(size)[:, 2] + 0.5
+        placed[:, 2] = points[:, 2] * self.side_px / size
+        return placed
+
+    def _matrix(self, size: int) -> Floats:
+        """(2, 3) from pixel indices of the cut picture to pixel indices of the frame."""
+        scale = self.side_px / size
+        turned = scale * np.array(
+            [[np.cos(self.turn), -np.sin(self.turn)], [np.sin(self.turn), np.cos(self.turn)]]
+        )
+        middle = np.array([self.x_px, self.y_px]) - 0.5
+        return np.hstack([turned, (middle - turned @ np.full(2, size / 2 - 0.5))[:, None]])
+
+
+def overlap(a: Region, b: Region) -> float:
+    """Intersection over union of the upright squares."""
+    half = (a.side_px + b.side_px) / 2
+    across = max(0.0, min(half - abs(a.x_px - b.x_px), a.side_px, b.side_px))
+    down = max(0.0, min(half - abs(a.y_px - b.y_px), a.side_px, b.side_px))
+    shared = across * down
+    return shared / (a.side_px**2 + b.side_px**2 - shared)

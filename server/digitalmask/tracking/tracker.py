@@ -1,0 +1,119 @@
+"""Follows one patient from frame to frame."""
+
+import numpy as np
+
+from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.tracking.detector import DetectedFace, detect_faces
+from digitalmask.tracking.landmarks import find_points, score_blendshapes
+from digitalmask.tracking.networks import Networks
+from digitalmask.tracking.observation import FaceObservation
+from digitalmask.tracking.region import Region, overlap
+
+_LEAST_PRESENCE = 0.5
+# The outer corners of the patient's right and left eye, which say how the head is tilted.
+_RIGHT_CORNER, _LEFT_CORNER = 33, 263
+# A face moves by less than this share of its region from one frame to the next (a head that
+# crosses the picture in half a second moves by a tenth); more is another face.
+_LEAST_OVERLAP = 0.4
+_LARGEST_GROWTH = 1.5
+# After a loss the patient is looked for where they were for so long; then the search is open.
+_REMEMBER_S = 3.0
+_REMEMBERED_REACH = 1.5  # in sides of the last region
+# While following, the region's content is compared with what the detector says so often, to leave
+# a region that has slid onto something that is no face.
+_LOOK_AGAIN_S = 1.0
+
+
+class FaceTracker:
+    """Carries the patient's region from frame to frame. One thread at a time."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self.reset()
+
+    @property
+    def provider(self) -> str:
+        """Where the networks run."""
+        return self._networks.provider
+
+    def reset(self) -> None:
+        """Forget the patient."""
+        self._region: Region | None = None
+        self._last: Region | None = None
+        self._last_at_s = -np.inf
+        self._looked_at_s = -np.inf
+
+    def track(self, frame: PatientFrame) -> FaceObservation | None:
+        """The patient's face in this frame; None where there is none.
+
+        Errors: TrackingError where a network fails.
+        """
+        at_s = frame.clock.captured_at_s
+        if self._region is not None and at_s - self._looked_at_s > _LOOK_AGAIN_S:
+            self._looked_at_s = at_s
+            faces = detect_faces(self._networks.detector, frame.rgb)
+            if faces and not any(overlap(face.region, self._region) > 0.1 for face in faces):
+                self._region = None
+        if self._region is not None:
+            found = self._look(frame, self._region)
+            if found is not None:
+                return found
+            self._region = None
+        faces = detect_faces(self._networks.detector, frame.rgb)
+        self._looked_at_s = at_s
+        for face in self._in_order(faces, frame):
+            found = self._look(frame, face.region)
+            if found is not None:
+                return found
+        return None
+
+    def _look(self, frame: PatientFrame, region: Region) -> FaceObservation | None:
+        points, presence = find_points(self._networks.landmarks, frame.rgb, region)
+        if presence < _LEAST_PRESENCE or not np.isfinite(points).all():
+            return None
+        surface = points[:468, :2].astype(np.float64)
+        found = Region.around(surface, surface[_RIGHT_CORNER], surface[_LEFT_CORNER])
+        following = region is self._region
+        if following and (
+            overlap(found, region) < _LEAST_OVERLAP
+            or found.side_px > _LARGEST_GROWTH * region.side_px
+        ):
+            return None
+        outside = not (0 <= found.x_px < frame.width and 0 <= found.y_px < frame.height)
+        if outside or found.side_px < 24:
+            return None
+        self._region = self._last = found
+        self._last_at_s = frame.clock.captured_at_s
+        return FaceObservation(
+            captured_at_s=frame.clock.captured_at_s,
+            width=frame.width,
+            height=frame.height,
+            points=points,
+            presence=presence,
+            blendshapes=score_blendshapes(self._networks.blendshapes, points),
+        )
+
+    def _in_order(self, faces: list[DetectedFace], frame: PatientFrame) -> list[DetectedFace]:
+        """The faces that may be the patient's, the likeliest first.
+
+        A patient who was just here is looked for near their place only: somebody else in the room
+        is not drawn in their stead. With nobody to remember, the largest, most central face is
+        the patient.
+        """
+        last = self._last
+        if last is not None and frame.clock.captured_at_s - self._last_at_s < _REMEMBER_S:
+            near = [
+                face
+                for face in faces
+                if np.hypot(face.region.x_px - last.x_px, face.region.y_px - last.y_px)
+                < _REMEMBERED_REACH / 2 * last.side_px
+                and 0.5 < face.region.side_px / last.side_px < 2.0
+            ]
+            return sorted(near, key=lambda face: -overlap(face.region, last))
+        middle = frame.width / 2
+
+        def prominence(face: DetectedFace) -> float:
+            aside = abs(face.region.x_px - middle) / middle
+            return face.region.side_px * (1.0 - 0.5 * aside)
+
+        return sorted(faces, key=prominence, reverse=True)
