@@ -21,6 +21,7 @@ OUT.npz is described in `digitalmask.assets.head`.
 
 import argparse
 import heapq
+import itertools
 import sys
 import tarfile
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ from scipy.interpolate import splev, splprep
 from scipy.spatial import cKDTree
 
 from digitalmask.mask_state import EXPRESSIONS
+from digitalmask.rendering.eyelids import pose_lids
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating]
 Ints = NDArray[np.int64]
 
 # Vertex ranges of the full mesh, from ICT-FaceKit's README.
@@ -61,6 +63,8 @@ _PART_WEIGHT = (1.0, 0.02, 0.05, 0.25)
 _EYEBALL_MM = 13.7
 _LID_GAP_MM = 0.4
 _LID_STEPS = np.linspace(-1.6, 1.8, 35)
+# Shares of the fissure from its medial end: the three that are given in mm, and one at each canthus.
+_COLUMNS = np.array([0.1, 1 / 3, 1 / 2, 2 / 3, 0.9])
 _LOWER_LID_DEG = 20.0  # what one unit of the lower lid's rig turns it by, upwards
 
 
@@ -273,41 +277,9 @@ def smoothstep(low: float, high: float, x: Floats) -> Floats:
 
 
 def fissure_columns(x: Floats, medial: float, lateral: float) -> Floats:
-    """(N, 3) weights of the three columns (a third, half, two thirds) at the heights x."""
+    """(N, 5) weights of the rig's columns at the places x."""
     share = (x - medial) / (lateral - medial)
-    knots = np.array([1 / 3, 1 / 2, 2 / 3])
-    return np.stack([np.interp(share, knots, row) for row in np.eye(3)], axis=1)
-
-
-def pose_lids(
-    points: Floats,
-    centre: Floats,
-    close: Floats,
-    widen: Floats,
-    lower: Floats,
-    upper_drive: Floats,
-    lower_drive: Floats,
-) -> Floats:
-    """Where lid vertices stand; the arithmetic of `digitalmask.rendering.eyelids`, per vertex.
-
-    The upper lid's displacement is linear and its distance from the eyeball's centre is then set
-    to the one between its ends; the lower lid turns about the eyeball's horizontal axis.
-    """
-    down = np.maximum(upper_drive, 0)[:, None]
-    up = np.maximum(-upper_drive, 0)[:, None]
-    from_centre = points - centre
-    moved = from_centre + down * close + up * widen
-    radius = np.linalg.norm(from_centre, axis=1)[:, None]
-    closed = np.linalg.norm(from_centre + close, axis=1)[:, None]
-    wide = np.linalg.norm(from_centre + widen, axis=1)[:, None]
-    wanted = radius + np.minimum(down, 1.2) * (closed - radius) + up * (wide - radius)
-    moved *= wanted / np.linalg.norm(moved, axis=1)[:, None]
-    angle = lower_drive * lower
-    cosine, sine = np.cos(angle), np.sin(angle)
-    turned = moved.copy()
-    turned[:, 1] = cosine * moved[:, 1] + sine * moved[:, 2]
-    turned[:, 2] = -sine * moved[:, 1] + cosine * moved[:, 2]
-    return np.asarray(turned + centre)
+    return np.stack([np.interp(share, _COLUMNS, row) for row in np.eye(5)], axis=1)
 
 
 def lid_margin(points: Floats, candidates: Ints, upper: bool, edges: Floats) -> Ints:
@@ -318,7 +290,7 @@ def lid_margin(points: Floats, candidates: Ints, upper: bool, edges: Floats) -> 
     chosen = []
     side = np.sign(edges[-1] - edges[0])
     height = -points[:, 1] if upper else points[:, 1]
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges):
         x = points[candidates, 0] * side
         inside = candidates[(x >= low * side) & (x < high * side)]
         if len(inside):
@@ -390,7 +362,7 @@ def rig_lids(
     shapes: ICT-FaceKit's shapes on it. rims: per eye, the inner rim of both lids. skin: the
     vertices that may move.
     """
-    rig = LidRig([], [], [], [], [], [], np.zeros((2, 2, 3, len(_LID_STEPS))), np.zeros((2, 3)))
+    rig = LidRig([], [], [], [], [], [], np.zeros((2, 2, 5, len(_LID_STEPS))), np.zeros((2, 5)))
     for eye, (centre, side) in enumerate(zip(centres, "RL", strict=True)):
         distance = cKDTree(points[rims[eye]]).query(points)[0]
         reach = skin[distance[skin] < 22]
@@ -417,7 +389,7 @@ def rig_lids(
         index_of = np.full(len(points), -1)
         index_of[moving] = np.arange(len(moving))
         rig.columns_x[eye] = centre[0] + lateral_sign * (
-            medial_x + np.array([1 / 3, 1 / 2, 2 / 3]) * (lateral_x - medial_x)
+            medial_x + _COLUMNS * (lateral_x - medial_x)
         )
         for lid, margin in enumerate((upper, lower)):
             on = index_of[margin]
@@ -425,12 +397,12 @@ def rig_lids(
                 amount = np.full(len(on), drive)
                 none = np.zeros(len(on))
                 posed = pose_lids(
-                    points[margin], centre, close[on], widen[on], turn[moving][on],
+                    points[margin] - centre, close[on], widen[on], turn[moving][on],
                     amount if lid == 0 else none, amount if lid == 1 else none,
                 )  # fmt: skip
                 order = np.argsort(posed[:, 0])
-                rig.heights[eye, lid, :, step] = (
-                    np.interp(rig.columns_x[eye], posed[order, 0], posed[order, 1]) - centre[1]
+                rig.heights[eye, lid, :, step] = np.interp(
+                    rig.columns_x[eye] - centre[0], posed[order, 0], posed[order, 1]
                 )
     return rig
 

@@ -39,12 +39,12 @@ class LidRig:
         (N, 3) times a drive upwards, their distance from the eyeball's centre running between
         that of both ends; the lower lid's turn by `lower_rad` (N,) times a drive about the axis
         through the eyeball's centre along x, positive upwards.
-    columns: (N, 3), each vertex's share in the drives at a third, half and two thirds of the
-        fissure from its medial end.
+    columns: (N, 5), each vertex's share in the drives at five places along the fissure, from its
+        medial end: near the canthus, a third, half, two thirds, near the other canthus.
     upper_margin, lower_margin: the free edges from the medial to the lateral end, indices into
         the head's vertices.
-    columns_x_mm: (3,), x of the three columns.
-    steps: (S,) drives, and upper_heights_mm, lower_heights_mm: (3, S), how high above the
+    columns_x_mm: (5,), x of the columns.
+    steps: (S,) drives, and upper_heights_mm, lower_heights_mm: (5, S), how high above the
         eyeball's centre the margin stands at each column for each of them, measured on this mesh.
     """
 

@@ -1,1 +1,9 @@
-"""Draws the mask and the cards."""
+"""Draws the mask from a `MaskState`, and the cards that stand in its place.
+
+Reaches the state and the head alone; nothing here can get at the camera's picture.
+"""
+
+from digitalmask.rendering.cards import draw_card, fade
+from digitalmask.rendering.mask_renderer import MaskRenderer
+
+__all__ = ["MaskRenderer", "draw_card", "fade"]

@@ -1,0 +1,247 @@
+"""The mask's GLSL. Light and camera stand still in the view frame; colours are linear until the end."""
+
+# Common to all: the view transform. `turn` turns the head, `neck_turn` its neck, which follows
+# by a part only; `place` is (x, y) of the head in the picture, in mm at the head's distance.
+_VIEW = """#version 330
+uniform mat3 turn, neck_turn;
+uniform vec3 neck_pivot;
+uniform vec2 place, scale;
+uniform float distance_mm;
+
+vec3 to_view(vec3 p, float neck) {
+    vec3 head = turn * p;
+    vec3 bust = turn * neck_pivot + neck_turn * (p - neck_pivot);
+    return mix(head, bust, neck);
+}
+
+vec4 to_clip(vec3 view) {
+    float w = distance_mm - view.z;
+    // Near 200 mm in front of the head, far 300 mm behind it. Rows run downwards: the picture is
+    // read back with its top row first.
+    float depth = (w - (distance_mm - 200.0)) / 500.0 * 2.0 - 1.0;
+    vec2 xy = (view.xy * distance_mm / w + place) * scale;
+    return vec4(xy.x * w, -xy.y * w, depth * w, w);
+}
+"""
+
+_LIGHT = """#version 330
+const vec3 key_from = vec3(-0.42, 0.50, 0.76);
+const vec3 fill_from = vec3(0.70, 0.10, 0.70);
+const vec3 rim_from = vec3(0.35, 0.45, -0.82);
+const vec3 key = vec3(1.00, 0.965, 0.92) * 0.83;
+const vec3 fill = vec3(0.86, 0.93, 1.00) * 0.22;
+const vec3 sky = vec3(0.90, 0.95, 1.00) * 0.36;
+const vec3 ground = vec3(0.96, 0.86, 0.80) * 0.20;
+
+vec3 wrapped(float cosine, vec3 wrap) {
+    return clamp((vec3(cosine) + wrap) / (1.0 + wrap), 0.0, 1.0);
+}
+
+vec3 encoded(vec3 linear) {
+    // A shoulder that keeps bright skin from clipping, then sRGB's curve.
+    linear = linear / (1.0 + 0.16 * linear * linear);
+    return pow(clamp(linear, 0.0, 1.0), vec3(1.0 / 2.2));
+}
+"""
+
+SKIN_VERTEX = (
+    _VIEW
+    + """
+in vec3 point, normal;
+in vec4 tint;      // occlusion, brow depth mm, lip depth mm, part
+in float neck;
+out vec3 view, facing;
+out vec4 marks;
+out float neck_share, height;
+void main() {
+    view = to_view(point, neck);
+    facing = mix(turn * normal, neck_turn * normal, neck);
+    marks = tint;
+    neck_share = neck;
+    height = point.y;
+    gl_Position = to_clip(view);
+}
+"""
+)
+
+SKIN_FRAGMENT = (
+    _LIGHT
+    + """
+in vec3 view, facing;
+in vec4 marks;
+in float neck_share, height;
+uniform float distance_mm;
+out vec4 colour;
+
+void main() {
+    vec3 n = normalize(facing);
+    vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
+    float open = marks.x;
+    vec3 albedo = vec3(0.655, 0.505, 0.420);
+    float gloss = 0.045;
+    vec3 wrap = vec3(0.42, 0.27, 0.20);
+    if (marks.w < 0.5) {
+        float lip = smoothstep(-1.1, 1.3, marks.z);
+        albedo = mix(albedo, vec3(0.520, 0.300, 0.270), 0.62 * lip);
+        gloss += 0.03 * lip;
+        float brow = smoothstep(-1.8, 1.6, marks.y);
+        albedo = mix(albedo, vec3(0.150, 0.105, 0.080), 0.55 * brow);
+    } else if (marks.w < 1.5) {
+        albedo = vec3(0.34, 0.12, 0.11);
+    } else if (marks.w < 2.5) {
+        albedo = vec3(0.52, 0.24, 0.23);
+        gloss = 0.10;
+    } else {
+        albedo = vec3(0.74, 0.70, 0.63);
+        gloss = 0.12;
+    }
+    // Light that has entered the skin comes out warm where little of the room is seen.
+    vec3 room = pow(vec3(clamp(open, 0.02, 1.0)), vec3(0.75, 1.0, 1.08));
+    vec3 light = key * wrapped(dot(n, key_from), wrap) * mix(vec3(1.0), room, 0.60);
+    light += fill * wrapped(dot(n, fill_from), vec3(0.4)) * mix(vec3(1.0), room, 0.7);
+    light += mix(ground, sky, 0.5 + 0.5 * n.y) * room;
+    float grazing = 1.0 - clamp(dot(n, eye), 0.0, 1.0);
+    float rim = grazing * grazing * grazing * clamp(dot(n, rim_from) + 0.55, 0.0, 1.0);
+    vec3 linear = albedo * light + vec3(0.20, 0.22, 0.24) * rim * open;
+    float shine = pow(clamp(dot(n, normalize(key_from + eye)), 0.0, 1.0), 22.0);
+    linear += gloss * shine * room * (1.0 + 3.0 * grazing);
+    colour = vec4(encoded(linear), smoothstep(-188.0, -128.0, height - 14.0 * neck_share));
+}
+"""
+)
+
+EYE_VERTEX = (
+    _VIEW
+    + """
+in vec3 unit;
+uniform vec3 centre;
+uniform float radius;
+out vec3 view, from_centre;
+void main() {
+    from_centre = unit * radius;
+    view = to_view(centre + from_centre, 0.0);
+    gl_Position = to_clip(view);
+}
+"""
+)
+
+EYE_FRAGMENT = (
+    _LIGHT
+    + """
+in vec3 view, from_centre;
+uniform mat3 turn, gaze;          // gaze: eye frame (z along the visual axis) to head frame
+uniform float radius, pupil_mm, distance_mm, lateral;
+uniform vec2 fissure;             // x of both ends beside the eyeball's centre, medial first
+uniform float upper_lid[12], lower_lid[12];
+out vec4 colour;
+
+const float iris_mm = 5.85;       // half of 11.7 mm
+
+void main() {
+    vec3 unit = normalize(from_centre);
+    vec3 n = turn * unit;
+    vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
+    vec3 local = transpose(gaze) * unit;
+    float from_axis = local.z > 0.0 ? radius * length(local.xy) : 99.0;
+    float edge = max(fwidth(from_axis), 0.02);
+
+    float column = clamp((from_centre.x - fissure.x) / (fissure.y - fissure.x), 0.0, 1.0) * 11.0;
+    int at = min(int(column), 10);
+    float upper = mix(upper_lid[at], upper_lid[at + 1], column - float(at));
+    float lower = mix(lower_lid[at], lower_lid[at + 1], column - float(at));
+    float below_upper = upper - from_centre.y;
+    float above_lower = from_centre.y - lower;
+
+    // Sclera: warm, a little pink towards the corners.
+    vec3 albedo = vec3(0.70, 0.665, 0.625);
+    float corner = smoothstep(7.0, 14.5, abs(from_centre.x));
+    albedo = mix(albedo, vec3(0.60, 0.44, 0.40), 0.55 * corner);
+    float medial = from_centre.x * lateral - fissure.x * lateral;
+    float caruncle = 1.0 - smoothstep(1.6, 3.8, length(vec2(medial - 0.4, (above_lower - 1.0) * 0.8)));
+    albedo = mix(albedo, vec3(0.58, 0.31, 0.28), 0.85 * caruncle);
+
+    // Iris: a neutral grey-brown with faint radial fibres, darker outside, a lighter collarette.
+    float r = from_axis / iris_mm;
+    float angle = atan(local.y, local.x);
+    float fibres = sin(angle * 23.0 + 2.0 * sin(angle * 5.0)) * 0.5 + sin(angle * 41.0 + 1.3) * 0.35
+                 + sin(angle * 67.0 + 4.0 * r) * 0.25;
+    vec3 iris = mix(vec3(0.235, 0.180, 0.130), vec3(0.150, 0.130, 0.110), smoothstep(0.35, 0.95, r));
+    iris *= 1.0 + 0.16 * fibres * smoothstep(0.25, 0.55, r);
+    // Light from above is bent through the cornea onto the iris' lower half.
+    iris *= 1.0 + 0.55 * clamp(-local.y * radius / iris_mm + 0.15, 0.0, 1.0);
+    iris *= mix(1.0, 0.38, smoothstep(0.80, 1.0, r));
+    float blend = max(edge, 0.32);
+    float in_iris = 1.0 - smoothstep(iris_mm - blend, iris_mm + blend, from_axis);
+    float pupil = 0.5 * pupil_mm;
+    float pupil_edge = max(edge, 0.12);
+    float in_pupil = 1.0 - smoothstep(pupil - pupil_edge, pupil + pupil_edge, from_axis);
+    albedo = mix(albedo, iris, in_iris);
+    albedo = mix(albedo, vec3(0.006), in_pupil);
+
+    // The lids' shade and the lashes': soft below the upper lid, a thin line above the lower.
+    float shade = mix(0.40, 1.0, smoothstep(-0.6, 4.2, below_upper));
+    shade *= mix(0.62, 1.0, smoothstep(-0.2, 1.6, above_lower));
+    shade *= mix(1.0, 0.60, smoothstep(8.5, 14.5, abs(from_centre.x)));
+    vec3 light = key * wrapped(dot(n, key_from), vec3(0.45, 0.38, 0.35));
+    light += fill * wrapped(dot(n, fill_from), vec3(0.4));
+    light += mix(ground, sky, 0.5 + 0.5 * n.y);
+    vec3 linear = albedo * light * shade;
+
+    // The tear film on the lower lid's edge.
+    float wet = smoothstep(0.05, 0.35, above_lower) * (1.0 - smoothstep(0.35, 0.85, above_lower));
+    linear += vec3(0.10) * wet * (1.0 - 0.6 * in_iris);
+
+    // The cornea stands out of the ball (7.8 mm radius): the window is mirrored small and bright.
+    vec3 bulge = local;
+    bulge.xy *= mix(1.0, 1.75, in_iris);
+    vec3 mirror_n = turn * (gaze * normalize(bulge));
+    float mirror = dot(reflect(-eye, mirror_n), key_from);
+    float window = smoothstep(0.955, 0.985, mirror);
+    linear += vec3(0.85, 0.90, 0.95) * window * mix(0.10, 0.62, in_iris) * smoothstep(0.2, 1.4, below_upper);
+    float second = smoothstep(0.965, 0.995, dot(reflect(-eye, mirror_n), normalize(fill_from + vec3(0, -0.3, 0))));
+    linear += vec3(0.55) * second * 0.10;
+    colour = vec4(encoded(linear), 1.0);
+}
+"""
+)
+
+LASH_VERTEX = (
+    _VIEW
+    + """
+in vec3 point;
+in vec3 along;     // 0 at the root to 1 at the tip, mm along the lid, strength
+out vec3 lash;
+void main() {
+    lash = along;
+    gl_Position = to_clip(to_view(point, 0.0));
+}
+"""
+)
+
+LASH_FRAGMENT = """#version 330
+in vec3 lash;
+out vec4 colour;
+void main() {
+    // Single lashes where the picture is large enough, their mean where it is not.
+    float spacing = 0.9;
+    float place = lash.y / spacing + 0.25 * sin(lash.y * 2.1);
+    float blur = clamp(fwidth(place) * 1.6, 0.0, 1.0);
+    float thin = mix(0.42, 0.06, lash.x);
+    float strand = smoothstep(thin + 0.10, thin - 0.06, abs(fract(place) - 0.5));
+    float cover = mix(strand, 2.0 * thin, blur);
+    cover = max(cover, 1.0 - smoothstep(0.0, 0.22, lash.x));
+    float fade = 1.0 - smoothstep(0.35, 1.0, lash.x);
+    colour = vec4(vec3(0.20, 0.155, 0.13), cover * fade * lash.z);
+}
+"""
+
+BACKDROP_VERTEX = """#version 330
+in vec2 corner;
+void main() { gl_Position = vec4(corner, 0.0, 1.0); }
+"""
+
+BACKDROP_FRAGMENT = """#version 330
+uniform sampler2D picture;
+out vec4 colour;
+void main() { colour = vec4(texelFetch(picture, ivec2(gl_FragCoord.xy), 0).rgb, 1.0); }
+"""
