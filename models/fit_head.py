@@ -509,6 +509,19 @@ def vertex_normals(points: Floats, triangles: Ints) -> Floats:
     return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
 
 
+def smooth_over(
+    values: Floats, triangles: Ints, where: NDArray[np.bool_], rounds: int = 3
+) -> Floats:
+    """Mixes each vertex's value with its neighbours', as often as said."""
+    edges = np.unique(np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)), axis=0)
+    both = np.vstack([edges, edges[:, ::-1]])
+    count = np.bincount(both[:, 0], minlength=len(values))
+    for _ in range(rounds):
+        mean = np.bincount(both[:, 0], values[both[:, 1]], len(values)) / np.maximum(count, 1)
+        values = np.where(where & (count > 0), 0.4 * values + 0.6 * mean, values)
+    return values
+
+
 def icosphere_caps(centres: Floats) -> tuple[Floats, Ints]:
     """Two plain balls that stand for the eyes when the head is drawn for occlusion."""
     rows, columns = 12, 24
@@ -547,6 +560,8 @@ def fit_head(archive: Path, correspondence: Path | None) -> dict[str, NDArray[np
     to_lids = cKDTree(full[np.concatenate(rims)]).query(full)[0]
     to_lips = cKDTree(full[lips]).query(full)[0]
     locked = (part == 0) & ((to_lids < 7.5) | (to_lips < 3.5))
+    # So is the skin about the brows, whose edges would be ragged otherwise.
+    locked |= (part == 0) & (np.abs(brow_depth(full, full)) < 5.0)
     locked[np.concatenate(boundary_loops(triangles))] = True
     weight = np.take(_PART_WEIGHT, np.maximum(part, 0))
     behind = smoothstep(-20.0, 40.0, -full[:, 2])
@@ -586,6 +601,7 @@ def fit_head(archive: Path, correspondence: Path | None) -> dict[str, NDArray[np
         part == 0, np.where(lip_depth(points, full) > 0, np.maximum(closed, opened), closed), opened
     )
 
+    light = smooth_over(light, triangles, (part == 0) & (lip_depth(points, full) < -1))
     arrays: dict[str, NDArray[np.generic]] = {
         "vertices_mm": points.astype(np.float32),
         "triangles": triangles.astype(np.uint16),

@@ -1,7 +1,7 @@
 """The mask itself: one head, drawn from a `MaskState` with OpenGL, without a screen."""
 
 import ctypes
-import ctypes.util
+from dataclasses import dataclass
 from typing import Any
 
 import moderngl
@@ -29,6 +29,11 @@ _SAMPLES = 4
 # The neck bends here, and takes this share of the head's turn.
 _NECK_PIVOT_MM = (0.0, -75.0, -62.0)
 _NECK_SHARE = 0.35
+_FAINT = 0.004  # an expression's coefficient that is not seen
+_NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
+_SKULL_MM = (0.0, 10.0, -70.0)
+_RECENTRE_SHARE = 0.55
+_MARGIN_MM = 9.0  # lashes, and what lies between the vertices that are looked at
 _LASH_ROOT_MM = 0.15
 
 
@@ -75,6 +80,66 @@ def _cap(
     return points, np.array(triangles, np.int32)
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where the head stands before the camera.
+
+    turn, neck_turn: rotations from the head frame to the view frame. place: (x, y) of the head's
+    origin in the picture, mm from its middle. scale: clip units a millimetre, x and y.
+    """
+
+    turn: Floats
+    neck_turn: Floats
+    place: Floats
+    scale: Floats
+
+    @classmethod
+    def of(cls, state: MaskState, size: tuple[int, int]) -> "_View":
+        width, height = size
+        frame_mm = max(_FRAME_HEIGHT_MM, _FRAME_WIDTH_MM * height / width)
+        turn = np.asarray(state.rotation, np.float64)
+        neck_turn = Rotation.from_rotvec(_NECK_SHARE * Rotation.from_matrix(turn).as_rotvec())
+        place = np.array(state.offset_mm) + (0.0, _EYES_ABOVE_MIDDLE_MM)
+        # Part of the way that the skull would swing about the eyes is taken back, so that a head
+        # that stays turned away stays in the picture.
+        skull = np.array(_SKULL_MM)
+        place = place - _RECENTRE_SHARE * (turn @ skull - skull)[:2]
+        return cls(
+            turn=turn,
+            neck_turn=neck_turn.as_matrix(),
+            place=place,
+            scale=np.array([2 * height / width / frame_mm, 2 / frame_mm]),
+        )
+
+    def uniforms(self) -> dict[str, bytes]:
+        """The view's uniforms, as the shaders take them."""
+        return {
+            "turn": np.ascontiguousarray(self.turn.T, np.float32).tobytes(),
+            "neck_turn": np.ascontiguousarray(self.neck_turn.T, np.float32).tobytes(),
+            "neck_pivot": np.array(_NECK_PIVOT_MM, np.float32).tobytes(),
+            "place": self.place.astype(np.float32).tobytes(),
+            "scale": self.scale.astype(np.float32).tobytes(),
+            "distance_mm": np.array(_DISTANCE_MM, np.float32).tobytes(),
+        }
+
+    def columns(self, points: Floats, size: tuple[int, int]) -> tuple[int, int]:
+        """First and last (exclusive) column of pixels that the head may touch.
+
+        In steps of a sixteenth of the width, so that few kinds of strips are needed.
+        """
+        few = points[::7]
+        turned = few @ self.turn[[0, 2]].T.astype(np.float32)
+        bust = np.array(_NECK_PIVOT_MM) @ self.turn.T + (few - _NECK_PIVOT_MM) @ self.neck_turn.T
+        low = few[:, 1] < _NECK_TOP_MM
+        across = np.concatenate([turned, bust[low][:, [0, 2]]])
+        x = across[:, 0] * _DISTANCE_MM / (_DISTANCE_MM - across[:, 1]) + self.place[0]
+        share = (np.array([x.min() - _MARGIN_MM, x.max() + _MARGIN_MM]) * self.scale[0] + 1) / 2
+        step = max(size[0] // 16, 2)
+        first = int(np.clip(np.floor(share[0] * size[0] / step) * step, 0, size[0] - step))
+        last = int(np.clip(np.ceil(share[1] * size[0] / step) * step, first + step, size[0]))
+        return first, last
+
+
 class MaskRenderer:
     """Draws masks. One thread owns it: the one that makes it also draws and closes.
 
@@ -88,6 +153,7 @@ class MaskRenderer:
         self._gl = _context(device_index)
         self._size: tuple[int, int] | None = None
         self._targets: list[Any] = []
+        self._strips: dict[int, tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = {}
         points, triangles = head.vertices_mm, head.triangles
         self._flat_expressions = head.expressions_mm.reshape(len(head.expressions_mm), -1)
         corners = triangles.ravel()
@@ -213,30 +279,44 @@ class MaskRenderer:
             return
         for target in self._targets:
             target.release()
-        gl = self._gl
-        colour, depth = (
-            gl.renderbuffer(size, 4, samples=_SAMPLES),
-            gl.depth_renderbuffer(size, samples=_SAMPLES),
-        )
-        plain = gl.renderbuffer(size, 4)
-        self._drawn = gl.framebuffer([colour], depth)
-        self._resolved = gl.framebuffer([plain])
-        self._picture = gl.texture(size, 3, backdrop(size).tobytes(), alignment=1)
-        self._targets = [self._drawn, self._resolved, colour, depth, plain, self._picture]
+        self._strips = {}
+        self._picture = self._gl.texture(size, 3, backdrop(size).tobytes(), alignment=1)
+        self._targets = [self._picture]
         self._size = size
 
+    def _strip(self, width: int, height: int) -> tuple[moderngl.Framebuffer, moderngl.Framebuffer]:
+        """Where a strip of the picture is drawn with several samples, and where it is resolved."""
+        if width not in self._strips:
+            gl, size = self._gl, (width, height)
+            colour = gl.renderbuffer(size, 4, samples=_SAMPLES)
+            depth = gl.depth_renderbuffer(size, samples=_SAMPLES)
+            plain = gl.renderbuffer(size, 4)
+            strip = (gl.framebuffer([colour], depth), gl.framebuffer([plain]))
+            self._targets += [*strip, colour, depth, plain]
+            self._strips[width] = strip
+        return self._strips[width]
+
     def draw(self, state: MaskState, size: tuple[int, int], clock: FrameClock) -> MaskedFrame:
-        """Draw one mask, `size` (width, height) in pixels, both even."""
+        """Draw one mask, `size` (width, height) in pixels, both even.
+
+        Only the strip of the picture that the head stands in is drawn; the rest is backdrop.
+        """
+        width, height = size
         try:
             self._resize(size)
             points = self._pose(state)
-            self._render(state, points, size)
-            self._gl.copy_framebuffer(self._resolved, self._drawn)
+            view = _View.of(state, size)
+            first, last = view.columns(points, size)
+            drawn, resolved = self._strip(last - first, height)
+            drawn.viewport = (-first, 0, width, height)
+            self._render(state, points, view, drawn, first)
+            self._gl.copy_framebuffer(resolved, drawn)
             self._finish()
-            pixels = self._resolved.read(components=3, alignment=1)
+            pixels = resolved.read(components=3, alignment=1)
         except moderngl.Error as error:
             raise RenderingError(f"OpenGL's context was lost: {error}") from None
-        rgb = np.frombuffer(pixels, np.uint8).reshape(size[1], size[0], 3)
+        rgb = backdrop(size).copy()
+        rgb[:, first:last] = np.frombuffer(pixels, np.uint8).reshape(height, last - first, 3)
         return MaskedFrame(clock, rgb)
 
     def close(self) -> None:
@@ -246,8 +326,10 @@ class MaskRenderer:
     def _pose(self, state: MaskState) -> Floats:
         """The head's vertices in the head frame, expression and lids put in; fills the buffers."""
         head = self._head
-        moved = np.asarray(state.expression, np.float32) @ self._flat_expressions
-        points = head.vertices_mm + moved.reshape(-1, 3)
+        strong = np.flatnonzero(np.abs(state.expression) > _FAINT)
+        weights = np.asarray(state.expression, np.float32)[strong]
+        moved = weights @ self._flat_expressions[strong] if len(strong) else np.float32(0)
+        points = head.vertices_mm + np.reshape(moved, (-1, 3) if len(strong) else ())
         for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
             move_lids(
                 points, head.lids[eye], head.eye_centres_mm[eye], lid_drives(head.lids[eye], seen)
@@ -272,29 +354,23 @@ class MaskRenderer:
         self._lash_buffer.write(np.concatenate(lashes).astype(np.float32).tobytes())
         return points
 
-    def _render(self, state: MaskState, points: Floats, size: tuple[int, int]) -> None:
+    def _render(
+        self,
+        state: MaskState,
+        points: Floats,
+        view: "_View",
+        drawn: moderngl.Framebuffer,
+        first_column: int,
+    ) -> None:
         gl = self._gl
-        width, height = size
-        frame_mm = max(_FRAME_HEIGHT_MM, _FRAME_WIDTH_MM * height / width)
-        scale = (2 * height / width / frame_mm, 2 / frame_mm)
-        place = (state.offset_mm[0], state.offset_mm[1] + _EYES_ABOVE_MIDDLE_MM)
-        turn = np.asarray(state.rotation, np.float64)
-        vector = Rotation.from_matrix(turn).as_rotvec()
-        neck_turn = Rotation.from_rotvec(_NECK_SHARE * vector).as_matrix()
-        view = {
-            "turn": np.ascontiguousarray(turn.T, np.float32).tobytes(),
-            "neck_turn": np.ascontiguousarray(neck_turn.T, np.float32).tobytes(),
-            "neck_pivot": np.array(_NECK_PIVOT_MM, np.float32).tobytes(),
-            "place": np.array(place, np.float32).tobytes(),
-            "scale": np.array(scale, np.float32).tobytes(),
-            "distance_mm": np.array(_DISTANCE_MM, np.float32).tobytes(),
-        }
+        uniforms = view.uniforms()
         for program in (self._skin, self._eye, self._lash):
-            for name, value in view.items():
+            for name, value in uniforms.items():
                 if name in program:  # the compiler drops what a shader does not need
                     program[name].write(value)
-        self._drawn.use()
-        self._drawn.clear()
+        self._ground["first_column"].value = first_column
+        drawn.use()
+        drawn.clear()
         gl.disable(moderngl.DEPTH_TEST | moderngl.BLEND | moderngl.CULL_FACE)
         self._picture.use(0)
         self._ground_mesh.render(moderngl.TRIANGLES, vertices=3)
@@ -306,9 +382,9 @@ class MaskRenderer:
         gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
         self._skin_mesh.render()
         gl.disable(moderngl.CULL_FACE)
-        self._drawn.depth_mask = False
+        drawn.depth_mask = False
         self._lash_mesh.render()
-        self._drawn.depth_mask = True
+        drawn.depth_mask = True
 
     def _render_eye(self, eye: int, seen: EyeState, points: Floats) -> None:
         head, program = self._head, self._eye

@@ -24,7 +24,7 @@ vec4 to_clip(vec3 view) {
 }
 """
 
-_LIGHT = """#version 330
+_LIGHT = """
 const vec3 key_from = vec3(-0.42, 0.50, 0.76);
 const vec3 fill_from = vec3(0.70, 0.10, 0.70);
 const vec3 rim_from = vec3(0.35, 0.45, -0.82);
@@ -38,74 +38,72 @@ vec3 wrapped(float cosine, vec3 wrap) {
 }
 
 vec3 encoded(vec3 linear) {
-    // A shoulder that keeps bright skin from clipping, then sRGB's curve.
-    linear = linear / (1.0 + 0.16 * linear * linear);
-    return pow(clamp(linear, 0.0, 1.0), vec3(1.0 / 2.2));
+    // A shoulder that keeps bright skin from clipping, then a close match of sRGB's curve that
+    // needs no power, which is slow in software.
+    linear = clamp(linear / (1.0 + 0.16 * linear * linear), 0.0, 1.0);
+    vec3 root = sqrt(linear);
+    return root * (1.0 + 0.19 * (1.0 - root) * (0.35 + root * 0.65) * 1.2);
 }
 """
 
+# The skin's light is worked out per vertex (the mesh is fine where it bends), the borders of lips
+# and brows per pixel.
 SKIN_VERTEX = (
     _VIEW
+    + _LIGHT
     + """
 in vec3 point, normal;
-in vec4 tint;      // occlusion, brow depth mm, lip depth mm, part
+in vec4 tint;      // occlusion, across a brow mm (lower edge -1, upper edge 1), lip depth mm, part
 in float neck;
-out vec3 view, facing;
-out vec4 marks;
-out float neck_share, height;
+out vec3 light, shine;
+out vec3 albedo;
+out vec3 marks;    // brow, lip, opacity
+
 void main() {
-    view = to_view(point, neck);
-    facing = mix(turn * normal, neck_turn * normal, neck);
-    marks = tint;
-    neck_share = neck;
-    height = point.y;
+    vec3 view = to_view(point, neck);
+    vec3 n = normalize(mix(turn * normal, neck_turn * normal, neck));
+    vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
+    float gloss = 0.045 + 0.03 * smoothstep(-1.1, 1.3, tint.z);
+    marks = vec3(tint.y, tint.z, smoothstep(-152.0, -112.0, point.y));
+    albedo = vec3(0.655, 0.505, 0.420);
+    if (tint.w > 0.5) {
+        marks.xy = vec2(-8.0);
+        if (tint.w < 1.5) {
+            albedo = vec3(0.34, 0.12, 0.11);
+        } else if (tint.w < 2.5) {
+            albedo = vec3(0.52, 0.24, 0.23);
+            gloss = 0.10;
+        } else {
+            albedo = vec3(0.80, 0.76, 0.69);
+            gloss = 0.12;
+        }
+    }
+    float open = clamp(tint.x, 0.02, 1.0);
+    // Light that has entered the skin comes out warm where little of the room is seen.
+    vec3 room = pow(vec3(open), vec3(0.75, 1.0, 1.08));
+    light = key * wrapped(dot(n, key_from), vec3(0.42, 0.27, 0.20)) * mix(vec3(1.0), room, 0.60);
+    light += fill * wrapped(dot(n, fill_from), vec3(0.4)) * mix(vec3(1.0), room, 0.7);
+    light += mix(ground, sky, 0.5 + 0.5 * n.y) * room;
+    float grazing = 1.0 - clamp(dot(n, eye), 0.0, 1.0);
+    float rim = grazing * grazing * grazing * clamp(dot(n, rim_from) + 0.55, 0.0, 1.0);
+    float mirror = pow(clamp(dot(n, normalize(key_from + eye)), 0.0, 1.0), 22.0);
+    shine = vec3(0.20, 0.22, 0.24) * rim * open + gloss * mirror * room * (1.0 + 3.0 * grazing);
     gl_Position = to_clip(view);
 }
 """
 )
 
 SKIN_FRAGMENT = (
-    _LIGHT
+    "#version 330\n"
+    + _LIGHT
     + """
-in vec3 view, facing;
-in vec4 marks;
-in float neck_share, height;
-uniform float distance_mm;
+in vec3 light, shine, albedo, marks;
 out vec4 colour;
 
 void main() {
-    vec3 n = normalize(facing);
-    vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
-    float open = marks.x;
-    vec3 albedo = vec3(0.655, 0.505, 0.420);
-    float gloss = 0.045;
-    vec3 wrap = vec3(0.42, 0.27, 0.20);
-    if (marks.w < 0.5) {
-        float lip = smoothstep(-1.1, 1.3, marks.z);
-        albedo = mix(albedo, vec3(0.520, 0.300, 0.270), 0.62 * lip);
-        gloss += 0.03 * lip;
-        float brow = smoothstep(-1.8, 1.6, marks.y);
-        albedo = mix(albedo, vec3(0.150, 0.105, 0.080), 0.55 * brow);
-    } else if (marks.w < 1.5) {
-        albedo = vec3(0.34, 0.12, 0.11);
-    } else if (marks.w < 2.5) {
-        albedo = vec3(0.52, 0.24, 0.23);
-        gloss = 0.10;
-    } else {
-        albedo = vec3(0.74, 0.70, 0.63);
-        gloss = 0.12;
-    }
-    // Light that has entered the skin comes out warm where little of the room is seen.
-    vec3 room = pow(vec3(clamp(open, 0.02, 1.0)), vec3(0.75, 1.0, 1.08));
-    vec3 light = key * wrapped(dot(n, key_from), wrap) * mix(vec3(1.0), room, 0.60);
-    light += fill * wrapped(dot(n, fill_from), vec3(0.4)) * mix(vec3(1.0), room, 0.7);
-    light += mix(ground, sky, 0.5 + 0.5 * n.y) * room;
-    float grazing = 1.0 - clamp(dot(n, eye), 0.0, 1.0);
-    float rim = grazing * grazing * grazing * clamp(dot(n, rim_from) + 0.55, 0.0, 1.0);
-    vec3 linear = albedo * light + vec3(0.20, 0.22, 0.24) * rim * open;
-    float shine = pow(clamp(dot(n, normalize(key_from + eye)), 0.0, 1.0), 22.0);
-    linear += gloss * shine * room * (1.0 + 3.0 * grazing);
-    colour = vec4(encoded(linear), smoothstep(-188.0, -128.0, height - 14.0 * neck_share));
+    vec3 skin = mix(albedo, vec3(0.520, 0.300, 0.270), 0.62 * smoothstep(-1.1, 1.3, marks.y));
+    skin = mix(skin, vec3(0.150, 0.105, 0.080), 0.55 * smoothstep(-1.6, 1.4, marks.x));
+    colour = vec4(encoded(skin * light + shine), marks.z);
 }
 """
 )
@@ -126,7 +124,8 @@ void main() {
 )
 
 EYE_FRAGMENT = (
-    _LIGHT
+    "#version 330\n"
+    + _LIGHT
     + """
 in vec3 view, from_centre;
 uniform mat3 turn, gaze;          // gaze: eye frame (z along the visual axis) to head frame
@@ -242,6 +241,7 @@ void main() { gl_Position = vec4(corner, 0.0, 1.0); }
 
 BACKDROP_FRAGMENT = """#version 330
 uniform sampler2D picture;
+uniform int first_column;
 out vec4 colour;
-void main() { colour = vec4(texelFetch(picture, ivec2(gl_FragCoord.xy), 0).rgb, 1.0); }
+void main() { colour = vec4(texelFetch(picture, ivec2(gl_FragCoord.xy) + ivec2(first_column, 0), 0).rgb, 1.0); }
 """
