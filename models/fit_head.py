@@ -26,6 +26,7 @@ import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import moderngl
 import numpy as np
@@ -36,7 +37,7 @@ from scipy.spatial import cKDTree
 from digitalmask.mask_state import EXPRESSIONS
 from digitalmask.rendering.eyelids import pose_lids
 
-Floats = NDArray[np.floating]
+Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 
 # Vertex ranges of the full mesh, from ICT-FaceKit's README.
@@ -53,6 +54,9 @@ _BROW_RIGHT = (268, 493, 1914, 2044, 1401)
 _BROW_LEFT = (2509, 2734, 4114, 4240, 3615)
 _OUTER_LIPS = (5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841)
 
+# Inner lips, upper and lower, where they touch at rest.
+_LIP_PAIRS = ((5711, 5966), (5533, 5517), (6216, 6470))
+
 PARTS = ("skin", "mouth", "gums", "teeth")
 _TARGET_VERTICES = 6400
 # How much a quadric error counts, by part; the back of the head is hardly seen.
@@ -63,7 +67,7 @@ _PART_WEIGHT = (1.0, 0.02, 0.05, 0.25)
 _EYEBALL_MM = 13.7
 _LID_GAP_MM = 0.4
 _LID_STEPS = np.linspace(-1.6, 1.8, 35)
-# Shares of the fissure from its medial end: the three that are given in mm, and one at each canthus.
+# Shares of the fissure from its medial end: the three given in mm, and one at each canthus.
 _COLUMNS = np.array([0.1, 1 / 3, 1 / 2, 2 / 3, 0.9])
 _LOWER_LID_DEG = 20.0  # what one unit of the lower lid's rig turns it by, upwards
 
@@ -417,7 +421,7 @@ def smooth_curve(points: Floats, closed: bool) -> Floats:
     """A spline through the points, densely sampled."""
     ring = np.vstack([points, points[:1]]) if closed else points
     spline, _ = splprep(ring.T, s=0, per=closed, k=3)
-    return np.stack(splev(np.linspace(0, 1, 600), spline), axis=1)
+    return np.stack(splev(np.linspace(0, 1, 600), spline), axis=1)  # type: ignore[call-overload]
 
 
 def brow_depth(points: Floats, full: Floats) -> Floats:
@@ -456,7 +460,9 @@ def ambient_occlusion(points: Floats, triangles: Ints, normals: Floats, views: i
         program = context.program(
             vertex_shader="""#version 330
             uniform mat3 turn; uniform vec3 middle; uniform float extent; in vec3 place;
-            void main() { gl_Position = vec4(turn * (place - middle) / extent * vec3(1, 1, -1), 1); }""",
+            void main() {
+                gl_Position = vec4(turn * (place - middle) / extent * vec3(1, 1, -1), 1);
+            }""",
             fragment_shader="#version 330\nout vec4 colour; void main() { colour = vec4(1); }",
         )
         buffer = context.buffer(points.astype("f4").tobytes())
@@ -560,14 +566,20 @@ def fit_head(archive: Path, correspondence: Path | None) -> dict[str, NDArray[np
     to_lids = cKDTree(full[np.concatenate(rims)]).query(full)[0]
     to_lips = cKDTree(full[lips]).query(full)[0]
     locked = (part == 0) & ((to_lids < 7.5) | (to_lips < 3.5))
-    # So is the skin about the brows, whose edges would be ragged otherwise.
-    locked |= (part == 0) & (np.abs(brow_depth(full, full)) < 5.0)
+    # So is the skin about the brows and the lips' red, whose edges would be ragged otherwise.
+    locked |= (part == 0) & (
+        (np.abs(brow_depth(full, full)) < 5.0) | (lip_depth(full, full) > -2.5)
+    )
     locked[np.concatenate(boundary_loops(triangles))] = True
     weight = np.take(_PART_WEIGHT, np.maximum(part, 0))
     behind = smoothstep(-20.0, 40.0, -full[:, 2])
     weight = weight * (1 - 0.9 * behind)
-    wide = [source.shapes["jawOpen"], source.shapes["mouthSmile_L"] + source.shapes["mouthSmile_R"],
-            source.shapes["browInnerUp_L"] + source.shapes["browInnerUp_R"], source.shapes["mouthPucker"]]  # fmt: skip
+    wide = (
+        source.shapes["jawOpen"],
+        source.shapes["mouthSmile_L"] + source.shapes["mouthSmile_R"],
+        source.shapes["browInnerUp_L"] + source.shapes["browInnerUp_R"],
+        source.shapes["mouthPucker"],
+    )
     poses = np.stack([full, *(full + shape for shape in wide)])
     kept, triangles = reduce_mesh(poses, triangles, part, weight, locked, _TARGET_VERTICES)
     points, part = full[kept], part[kept]
@@ -611,6 +623,7 @@ def fit_head(archive: Path, correspondence: Path | None) -> dict[str, NDArray[np
         "lip_mm": np.clip(lip_depth(points, full), -8, 8).astype(np.float16),
         "eye_centres_mm": source.eye_centres.astype(np.float32),
         "eyeball_mm": np.array(_EYEBALL_MM, np.float32),
+        "lip_pairs": index_of[np.array(_LIP_PAIRS)].astype(np.uint16),
         "lid_steps": _LID_STEPS.astype(np.float32),
         "lid_heights_mm": rig.heights.astype(np.float32),
         "lid_columns_x_mm": rig.columns_x.astype(np.float32),

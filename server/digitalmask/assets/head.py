@@ -72,6 +72,7 @@ class Head:
     eye_centres_mm: (2, 3), the patient's right eye first. eyeball_mm: the balls' radius; they are
         not part of the mesh.
     lids: the patient's right eye first.
+    lip_pairs: (3, 2), vertices of the upper and the lower lip that touch at rest.
     landmarks_mm: (478, 3), landmark_expressions_mm: (43, 478, 3): where the landmark network's
         points lie on this head.
     """
@@ -86,6 +87,7 @@ class Head:
     eye_centres_mm: Floats
     eyeball_mm: float
     lids: tuple[LidRig, LidRig] = field(repr=False)
+    lip_pairs: Ints = field(repr=False)
     landmarks_mm: Floats = field(repr=False)
     landmark_expressions_mm: Floats = field(repr=False)
 
@@ -132,6 +134,7 @@ def load_head(path: Path | None = None) -> Head:
             eye_centres_mm=data["eye_centres_mm"].astype(np.float32),
             eyeball_mm=float(data["eyeball_mm"]),
             lids=(_lid_rig(data, RIGHT), _lid_rig(data, LEFT)),
+            lip_pairs=data["lip_pairs"].astype(np.int32),
             landmarks_mm=data["landmarks_mm"].astype(np.float32),
             landmark_expressions_mm=_expanded(
                 data["landmark_expressions"], data["landmark_expressions_step_mm"]

@@ -23,6 +23,6 @@ def backdrop(size: tuple[int, int]) -> NDArray[np.uint8]:
     colour = np.array(_EDGE) + share * (np.array(_MIDDLE) - np.array(_EDGE))
     # Ordered noise of less than one step keeps the gradient free of bands.
     noise = np.random.default_rng(1).random((height, width, 1), np.float32)
-    picture = np.floor(colour + noise).astype(np.uint8)
+    picture: NDArray[np.uint8] = np.floor(colour + noise).astype(np.uint8)
     picture.setflags(write=False)
     return picture

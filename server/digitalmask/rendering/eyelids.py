@@ -29,7 +29,7 @@ class LidDrives:
 
 
 def pupil_offset_mm(eye: EyeState) -> tuple[float, float]:
-    """Where the drawn pupil's centre stands beside the eyeball's centre, x and y in the head frame."""
+    """Where the drawn pupil's centre stands beside the eyeball's, x and y in the head frame."""
     yaw, pitch = np.radians([eye.gaze_yaw_deg, eye.gaze_pitch_deg])
     return (
         float(PUPIL_ARM_MM * np.sin(yaw) * np.cos(pitch)),
@@ -100,7 +100,7 @@ def pose_lids(
     moved = moved * (wanted / np.linalg.norm(moved, axis=1)[:, None])
     angle = lower_drive * lower
     cosine, sine = np.cos(angle), np.sin(angle)
-    turned = moved.copy()
+    turned: Floats = moved.copy()
     turned[:, 1] = cosine * moved[:, 1] + sine * moved[:, 2]
     turned[:, 2] = cosine * moved[:, 2] - sine * moved[:, 1]
     return turned

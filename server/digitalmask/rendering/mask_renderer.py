@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
-from digitalmask.assets.head import LEFT, RIGHT, SKIN, Head, LidRig
+from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, Head, LidRig
 from digitalmask.errors import RenderingError
 from digitalmask.mask_state import EyeState, MaskState
 from digitalmask.media.frame_clock import FrameClock
@@ -30,6 +30,9 @@ _SAMPLES = 4
 _NECK_PIVOT_MM = (0.0, -75.0, -62.0)
 _NECK_SHARE = 0.35
 _FAINT = 0.004  # an expression's coefficient that is not seen
+# Between these heights the neck fades into the backdrop (the skin's shader has them too).
+_FADE_TOP_MM, _FADE_BOTTOM_MM = -112.0, -150.0
+_LIPS_PARTED_MM = 0.4  # from here on teeth may be seen
 _NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
 _SKULL_MM = (0.0, 10.0, -70.0)
 _RECENTRE_SHARE = 0.55
@@ -127,7 +130,7 @@ class _View:
 
         In steps of a sixteenth of the width, so that few kinds of strips are needed.
         """
-        few = points[::7]
+        few = points[points[:, 1] > _FADE_BOTTOM_MM][::7]
         turned = few @ self.turn[[0, 2]].T.astype(np.float32)
         bust = np.array(_NECK_PIVOT_MM) @ self.turn.T + (few - _NECK_PIVOT_MM) @ self.neck_turn.T
         low = few[:, 1] < _NECK_TOP_MM
@@ -185,6 +188,21 @@ class MaskRenderer:
             [head.occlusion, head.brow_mm, head.lip_mm, head.part.astype(np.float32)], axis=1
         )
         still = np.concatenate([marks, self._neck(points)[:, None]], axis=1).astype(np.float32)
+        # Opaque skin and the mouth's lining first, then the teeth and gums, then the neck where it
+        # fades out; what has faded is left out.
+        low, parts = points[triangles, 1], head.part[triangles]
+        teeth = (parts >= GUMS).all(1)
+        fading = (parts == SKIN).all(1) & (low.min(1) < _FADE_TOP_MM)
+        fading &= self._neck(points)[triangles].max(1) > 0
+        ordered = [
+            triangles[~fading & ~teeth],
+            triangles[teeth],
+            triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)],
+        ]
+        ends = 3 * np.cumsum([len(some) for some in ordered])
+        self._opaque_end, self._teeth_end, self._skin_end = (int(end) for end in ends)
+        pairs = points[head.lip_pairs]
+        self._lips_rest_mm = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
         self._moving = np.zeros((len(points), 6), np.float32)
         self._moving_buffer = gl.buffer(reserve=self._moving.nbytes, dynamic=True)
         self._skin_mesh = gl.vertex_array(
@@ -193,7 +211,7 @@ class MaskRenderer:
                 (self._moving_buffer, "3f 3f", "point", "normal"),
                 (gl.buffer(still.tobytes()), "4f 1f", "tint", "neck"),
             ],
-            gl.buffer(triangles.astype(np.int32).tobytes()),
+            gl.buffer(np.concatenate(ordered).astype(np.int32).tobytes()),
         )
         cap, cap_triangles = _cap()
         self._eye_mesh = gl.vertex_array(
@@ -378,9 +396,13 @@ class MaskRenderer:
         gl.front_face = "cw"  # rows run downwards, which turns every triangle over
         for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
             self._render_eye(eye, seen, points)
+        pairs = points[self._head.lip_pairs]
+        parted = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1) - self._lips_rest_mm
+        mouth_open = parted.max() > _LIPS_PARTED_MM
+        self._skin_mesh.render(vertices=self._teeth_end if mouth_open else self._opaque_end)
         gl.enable(moderngl.BLEND)
         gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
-        self._skin_mesh.render()
+        self._skin_mesh.render(vertices=self._skin_end - self._teeth_end, first=self._teeth_end)
         gl.disable(moderngl.CULL_FACE)
         drawn.depth_mask = False
         self._lash_mesh.render()

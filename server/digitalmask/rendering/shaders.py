@@ -1,4 +1,4 @@
-"""The mask's GLSL. Light and camera stand still in the view frame; colours are linear until the end."""
+"""The mask's GLSL. Light and camera stand still in the view frame; colours are linear inside."""
 
 # Common to all: the view transform. `turn` turns the head, `neck_turn` its neck, which follows
 # by a part only; `place` is (x, y) of the head in the picture, in mm at the head's distance.
@@ -53,10 +53,9 @@ SKIN_VERTEX = (
     + _LIGHT
     + """
 in vec3 point, normal;
-in vec4 tint;      // occlusion, across a brow mm (lower edge -1, upper edge 1), lip depth mm, part
+in vec4 tint;      // occlusion, depth in a brow mm, depth in the lips mm, part
 in float neck;
-out vec3 light, shine;
-out vec3 albedo;
+out vec3 lit;
 out vec3 marks;    // brow, lip, opacity
 
 void main() {
@@ -64,8 +63,9 @@ void main() {
     vec3 n = normalize(mix(turn * normal, neck_turn * normal, neck));
     vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
     float gloss = 0.045 + 0.03 * smoothstep(-1.1, 1.3, tint.z);
-    marks = vec3(tint.y, tint.z, smoothstep(-152.0, -112.0, point.y));
-    albedo = vec3(0.655, 0.505, 0.420);
+    float low = 1.0 - smoothstep(-150.0, -112.0, point.y);
+    marks = vec3(tint.y, tint.z, 1.0 - smoothstep(0.0, 0.3, neck) * low);
+    vec3 albedo = vec3(0.655, 0.505, 0.420);
     if (tint.w > 0.5) {
         marks.xy = vec2(-8.0);
         if (tint.w < 1.5) {
@@ -78,16 +78,17 @@ void main() {
             gloss = 0.12;
         }
     }
-    float open = clamp(tint.x, 0.02, 1.0);
+    float open = clamp(tint.w > 2.5 ? sqrt(tint.x) : tint.x, 0.02, 1.0);
     // Light that has entered the skin comes out warm where little of the room is seen.
     vec3 room = pow(vec3(open), vec3(0.75, 1.0, 1.08));
-    light = key * wrapped(dot(n, key_from), vec3(0.42, 0.27, 0.20)) * mix(vec3(1.0), room, 0.60);
+    vec3 light = key * wrapped(dot(n, key_from), vec3(0.42, 0.27, 0.20));
+    light *= mix(vec3(1.0), room, 0.60);
     light += fill * wrapped(dot(n, fill_from), vec3(0.4)) * mix(vec3(1.0), room, 0.7);
     light += mix(ground, sky, 0.5 + 0.5 * n.y) * room;
     float grazing = 1.0 - clamp(dot(n, eye), 0.0, 1.0);
     float rim = grazing * grazing * grazing * clamp(dot(n, rim_from) + 0.55, 0.0, 1.0);
     float mirror = pow(clamp(dot(n, normalize(key_from + eye)), 0.0, 1.0), 22.0);
-    shine = vec3(0.20, 0.22, 0.24) * rim * open + gloss * mirror * room * (1.0 + 3.0 * grazing);
+    lit = albedo * light + vec3(0.20, 0.22, 0.24) * rim * open + gloss * mirror * room * (1.0 + 3.0 * grazing);
     gl_Position = to_clip(view);
 }
 """
@@ -97,13 +98,14 @@ SKIN_FRAGMENT = (
     "#version 330\n"
     + _LIGHT
     + """
-in vec3 light, shine, albedo, marks;
+in vec3 lit, marks;
 out vec4 colour;
 
 void main() {
-    vec3 skin = mix(albedo, vec3(0.520, 0.300, 0.270), 0.62 * smoothstep(-1.1, 1.3, marks.y));
-    skin = mix(skin, vec3(0.150, 0.105, 0.080), 0.55 * smoothstep(-1.6, 1.4, marks.x));
-    colour = vec4(encoded(skin * light + shine), marks.z);
+    // Of the skin's own colour, what the lips and the brows leave.
+    vec3 share = mix(vec3(1.0), vec3(0.872, 0.748, 0.779), smoothstep(-1.1, 1.3, marks.y));
+    share *= mix(vec3(1.0), vec3(0.576, 0.564, 0.555), smoothstep(-1.6, 1.4, marks.x));
+    colour = vec4(encoded(lit * share), marks.z);
 }
 """
 )
@@ -156,15 +158,17 @@ void main() {
     float corner = smoothstep(7.0, 14.5, abs(from_centre.x));
     albedo = mix(albedo, vec3(0.60, 0.44, 0.40), 0.55 * corner);
     float medial = from_centre.x * lateral - fissure.x * lateral;
-    float caruncle = 1.0 - smoothstep(1.6, 3.8, length(vec2(medial - 0.4, (above_lower - 1.0) * 0.8)));
+    vec2 from_caruncle = vec2(medial - 0.4, (above_lower - 1.0) * 0.8);
+    float caruncle = 1.0 - smoothstep(1.6, 3.8, length(from_caruncle));
     albedo = mix(albedo, vec3(0.58, 0.31, 0.28), 0.85 * caruncle);
 
     // Iris: a neutral grey-brown with faint radial fibres, darker outside, a lighter collarette.
     float r = from_axis / iris_mm;
     float angle = atan(local.y, local.x);
-    float fibres = sin(angle * 23.0 + 2.0 * sin(angle * 5.0)) * 0.5 + sin(angle * 41.0 + 1.3) * 0.35
-                 + sin(angle * 67.0 + 4.0 * r) * 0.25;
-    vec3 iris = mix(vec3(0.235, 0.180, 0.130), vec3(0.150, 0.130, 0.110), smoothstep(0.35, 0.95, r));
+    float fibres = sin(angle * 23.0 + 2.0 * sin(angle * 5.0)) * 0.5
+                 + sin(angle * 41.0 + 1.3) * 0.35 + sin(angle * 67.0 + 4.0 * r) * 0.25;
+    vec3 iris = mix(vec3(0.235, 0.180, 0.130), vec3(0.150, 0.130, 0.110),
+                    smoothstep(0.35, 0.95, r));
     iris *= 1.0 + 0.16 * fibres * smoothstep(0.25, 0.55, r);
     // Light from above is bent through the cornea onto the iris' lower half.
     iris *= 1.0 + 0.55 * clamp(-local.y * radius / iris_mm + 0.15, 0.0, 1.0);
@@ -196,8 +200,10 @@ void main() {
     vec3 mirror_n = turn * (gaze * normalize(bulge));
     float mirror = dot(reflect(-eye, mirror_n), key_from);
     float window = smoothstep(0.955, 0.985, mirror);
-    linear += vec3(0.85, 0.90, 0.95) * window * mix(0.10, 0.62, in_iris) * smoothstep(0.2, 1.4, below_upper);
-    float second = smoothstep(0.965, 0.995, dot(reflect(-eye, mirror_n), normalize(fill_from + vec3(0, -0.3, 0))));
+    window *= mix(0.10, 0.62, in_iris) * smoothstep(0.2, 1.4, below_upper);
+    linear += vec3(0.85, 0.90, 0.95) * window;
+    vec3 second_from = normalize(fill_from + vec3(0.0, -0.3, 0.0));
+    float second = smoothstep(0.965, 0.995, dot(reflect(-eye, mirror_n), second_from));
     linear += vec3(0.55) * second * 0.10;
     colour = vec4(encoded(linear), 1.0);
 }
