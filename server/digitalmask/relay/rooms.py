@@ -1,0 +1,313 @@
+"""Rooms: who is in a consultation, and which stream goes where."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiortc import MediaStreamTrack, RTCPeerConnection
+from aiortc.contrib.media import MediaRelay
+from aiortc.mediastreams import MediaStreamError
+
+from digitalmask.errors import ConfigurationError, SignallingError
+from digitalmask.pipeline import LivePipeline, Masker, PipelineStatus, Tracking
+from digitalmask.relay.invitations import Invitation, Role
+from digitalmask.relay.masked_video import MaskedVideo
+from digitalmask.relay.patient_camera import watch_camera
+from digitalmask.relay.peer import answer
+from digitalmask.relay.voice import Voice
+
+PATIENT_STREAM = "patient"
+_MOST_DOCTORS_AND_OBSERVERS = 9
+
+
+@dataclass(slots=True)
+class Session:
+    """One WHIP or WHEP session of one person."""
+
+    id: str
+    invitation: Invitation
+    stream: str
+    publishes: bool
+    connection: RTCPeerConnection | None = None
+    tracks: list[MediaStreamTrack] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+class Room:
+    """One consultation. All methods on the event loop.
+
+    The patient's camera track is given to `watch_camera` and to nothing else; no stream can be
+    asked for that carries it.
+    """
+
+    def __init__(
+        self, room_id: str, make_masker: Callable[[], Masker], size: tuple[int, int] | None
+    ) -> None:
+        self.id = room_id
+        self._make_masker = make_masker
+        self._size = size
+        self._sessions: dict[str, Session] = {}
+        self._masked: MaskedVideo | None = None
+        self._voice = Voice()
+        self._pipeline: LivePipeline | None = None
+        self._doctors: dict[str, list[MediaStreamTrack]] = {}
+        self._relay = MediaRelay()
+        self._changed = asyncio.Event()
+        self._endings: set[asyncio.Task[None]] = set()
+
+    async def publish(self, invitation: Invitation, offer: str) -> tuple[Session, str]:
+        """WHIP: take in a patient's or a doctor's camera and voice."""
+        if not invitation.role.publishes:
+            raise SignallingError(403, "an observer may watch, not send")
+        self._admit(invitation)
+        await self._end_sessions_of(invitation.id, publishing=True)
+        if invitation.role is Role.PATIENT:
+            if self._publishing(Role.PATIENT):
+                raise SignallingError(409, "a patient is in this room already")
+            stream = PATIENT_STREAM
+        else:
+            stream = self._free_stream()
+        session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=True)
+        self._sessions[session.id] = session
+        taken = (
+            self._take_patient_track if invitation.role is Role.PATIENT else self._take_doctor_track
+        )
+        if invitation.role is Role.PATIENT:
+            self._start_pipeline()
+        return session, await self._connect(session, offer, lambda track: taken(session, track), ())
+
+    async def watch(self, invitation: Invitation, stream: str, offer: str) -> tuple[Session, str]:
+        """WHEP: send one of the room's streams."""
+        self._admit(invitation)
+        if stream == PATIENT_STREAM:
+            tracks: list[MediaStreamTrack] = [self._masked_video().viewer()]
+            # Patients see what the doctor sees, and do not hear themselves.
+            if invitation.role is not Role.PATIENT:
+                tracks.append(self._voice.listener())
+        elif stream in self._doctors:
+            tracks = [
+                self._relay.subscribe(track, buffered=track.kind == "audio")
+                for track in self._doctors[stream]
+            ]
+        else:
+            raise SignallingError(404, f"there is no stream {stream!r} in this room")
+        session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=False)
+        session.tracks = tracks
+        self._sessions[session.id] = session
+        return session, await self._connect(session, offer, None, tuple(tracks))
+
+    async def leave(self, session_id: str, invitation: Invitation) -> None:
+        """End one's own session."""
+        session = self._sessions.get(session_id)
+        if session is None or session.invitation.id != invitation.id:
+            raise SignallingError(404, "there is no such session")
+        await self._end(session)
+
+    async def close(self) -> None:
+        """End every session."""
+        for session in list(self._sessions.values()):
+            await self._end(session)
+        self._stop_pipeline()
+        self._voice.close()
+        if self._masked is not None:
+            self._masked.close()
+
+    def describe(self, invitation: Invitation) -> dict[str, Any]:
+        """What the pages are told of the room."""
+        status = PipelineStatus() if self._pipeline is None else self._pipeline.status()
+        present = bool(self._publishing(Role.PATIENT))
+        streams = [{"id": PATIENT_STREAM, "name": self._name_of(PATIENT_STREAM) or "Patient"}]
+        streams += [
+            {"id": stream, "name": self._name_of(stream) or "Doctor"}
+            for stream in sorted(self._doctors)
+            if not self._is_own(stream, invitation)
+        ]
+        return {
+            "patient": {
+                "present": present,
+                "tracking": (status.tracking if present else Tracking.WAITING).value,
+                "fps": round(status.fps, 1),
+                "stage_ms": {name: round(ms, 1) for name, ms in status.stage_ms.items()},
+                "replaced": status.replaced,
+            },
+            "streams": streams,
+            "you": {"role": invitation.role.value, "name": invitation.name},
+            "provider": status.provider,
+        }
+
+    async def change(self, timeout_s: float) -> None:
+        """Wait until somebody came or went, or for `timeout_s`."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        except TimeoutError:
+            return
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _admit(self, invitation: Invitation) -> None:
+        if invitation.role is Role.PATIENT:
+            return
+        present = {
+            session.invitation.id
+            for session in self._sessions.values()
+            if session.invitation.role is not Role.PATIENT
+        }
+        if invitation.id not in present and len(present) >= _MOST_DOCTORS_AND_OBSERVERS:
+            raise SignallingError(409, "this room is full")
+
+    def _publishing(self, role: Role) -> list[Session]:
+        return [s for s in self._sessions.values() if s.publishes and s.invitation.role is role]
+
+    def _free_stream(self) -> str:
+        taken = {session.stream for session in self._publishing(Role.DOCTOR)}
+        number = 1
+        while f"doctor-{number}" in taken:
+            number += 1
+        return f"doctor-{number}"
+
+    def _name_of(self, stream: str) -> str:
+        names = [
+            s.invitation.name for s in self._sessions.values() if s.publishes and s.stream == stream
+        ]
+        return names[0] if names else ""
+
+    def _is_own(self, stream: str, invitation: Invitation) -> bool:
+        return any(
+            s.publishes and s.stream == stream and s.invitation.id == invitation.id
+            for s in self._sessions.values()
+        )
+
+    def _masked_video(self) -> MaskedVideo:
+        if self._masked is None:
+            self._masked = MaskedVideo()
+        return self._masked
+
+    def _start_pipeline(self) -> None:
+        if self._pipeline is None:
+            self._pipeline = LivePipeline(
+                self._make_masker, self._masked_video().publish, self._size
+            )
+
+    def _stop_pipeline(self) -> None:
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            # Joins its threads; the loop must not wait for a hanging stage.
+            asyncio.get_running_loop().run_in_executor(None, pipeline.close)
+
+    def _take_patient_track(self, session: Session, track: MediaStreamTrack) -> None:
+        if track.kind == "audio":
+            self._voice.take_from(track)
+        elif self._pipeline is not None:
+            session.tasks.append(asyncio.create_task(watch_camera(track, self._pipeline.submit)))
+
+    def _take_doctor_track(self, session: Session, track: MediaStreamTrack) -> None:
+        self._doctors.setdefault(session.stream, []).append(track)
+        # Taken at once even where nobody watches: the receiver's queue has no bound.
+        drain = self._relay.subscribe(track, buffered=False)
+        session.tasks.append(asyncio.create_task(_drain(drain)))
+        self._tell()
+
+    async def _connect(
+        self,
+        session: Session,
+        offer: str,
+        on_track: Callable[[MediaStreamTrack], None] | None,
+        outgoing: tuple[MediaStreamTrack, ...],
+    ) -> str:
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            task = loop.create_task(self._end(session))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+
+        try:
+            session.connection, sdp = await answer(offer, on_track, outgoing, ended)
+        except SignallingError:
+            await self._end(session)
+            raise
+        self._tell()
+        return sdp
+
+    async def _end_sessions_of(self, invitation_id: str, publishing: bool) -> None:
+        for session in list(self._sessions.values()):
+            if session.invitation.id == invitation_id and session.publishes == publishing:
+                await self._end(session)
+
+    async def _end(self, session: Session) -> None:
+        if self._sessions.pop(session.id, None) is None:
+            return
+        for task in session.tasks:
+            task.cancel()
+        for track in session.tracks:
+            track.stop()
+        if session.publishes and session.invitation.role is Role.PATIENT:
+            self._voice.take_from(None)
+            self._stop_pipeline()
+        elif session.publishes:
+            self._doctors.pop(session.stream, None)
+        if session.connection is not None:
+            await session.connection.close()
+        self._tell()
+
+
+async def _drain(track: MediaStreamTrack) -> None:
+    try:
+        while True:
+            await track.recv()
+    except MediaStreamError:
+        return
+
+
+class Rooms:
+    """All rooms of a server; their names outlive it, so that links stay good after a restart."""
+
+    def __init__(
+        self, make_masker: Callable[[], Masker], file: Path, size: tuple[int, int] | None = None
+    ) -> None:
+        self._make_masker = make_masker
+        self._file = file
+        self._size = size
+        self._rooms: dict[str, Room] = {}
+        try:
+            known = json.loads(file.read_text("utf-8")) if file.exists() else []
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"cannot read the rooms in {file}: move it away") from error
+        self._known: list[str] = [str(room_id) for room_id in known]
+
+    def create(self) -> str:
+        """A new room; returns its id, which cannot be guessed."""
+        room_id = secrets.token_urlsafe(9)
+        self._known.append(room_id)
+        try:
+            part = self._file.with_suffix(".part")
+            part.write_text(json.dumps(self._known), "utf-8")
+            part.replace(self._file)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write the rooms to {self._file}: {error.strerror}"
+            ) from error
+        return room_id
+
+    def newest(self) -> str | None:
+        """The room that was made last."""
+        return self._known[-1] if self._known else None
+
+    def room(self, room_id: str) -> Room:
+        """The room of that id; SignallingError 404 where there is none."""
+        if room_id not in self._known:
+            raise SignallingError(404, "there is no such room")
+        if room_id not in self._rooms:
+            self._rooms[room_id] = Room(room_id, self._make_masker, self._size)
+        return self._rooms[room_id]
+
+    async def close(self) -> None:
+        """End every session of every room."""
+        for room in self._rooms.values():
+            await room.close()

@@ -1,0 +1,198 @@
+"""The HTTP face of the relay: pages, WHIP in (RFC 9725), WHEP out, room events, invitations."""
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from digitalmask.assets.paths import client_dir
+from digitalmask.errors import InvitationError, SignallingError
+from digitalmask.relay.invitations import Invitation, Role, invite, read_invitation
+from digitalmask.relay.peer import offer_loopback, prepare_codecs
+from digitalmask.relay.rooms import Room, Rooms
+
+_log = logging.getLogger(__name__)
+
+_LARGEST_OFFER = 64 * 1024
+_EVENT_INTERVAL_S = 2.0
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; media-src 'self' blob: mediastream:; object-src 'none'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+_PAGES = {
+    "/": "index.html",
+    "/patient": "patient.html",
+    "/doctor": "doctor.html",
+    "/observer": "doctor.html",
+}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The server's secrets: one signs invitations, the other makes rooms."""
+
+    invitations: str
+    admin: str
+
+
+def make_app(rooms: Rooms, keys: Keys, ice_servers: list[dict[str, str]]) -> web.Application:
+    """The application; it ends its sessions when it shuts down."""
+    prepare_codecs()
+    offer_loopback()
+    handlers = _Handlers(rooms, keys, ice_servers)
+    app = web.Application(client_max_size=_LARGEST_OFFER, middlewares=[_answer_errors])
+    app.on_response_prepare.append(_add_headers)
+    for address, page in _PAGES.items():
+        app.router.add_get(address, _page(client_dir() / page))
+    app.router.add_static("/static/", client_dir())
+    app.router.add_get("/health", handlers.health)
+    app.router.add_get("/ice", handlers.ice)
+    app.router.add_post("/rooms", handlers.create_room)
+    app.router.add_get("/rooms/{room}/events", handlers.events)
+    app.router.add_post("/whip/{room}", handlers.publish)
+    app.router.add_delete("/whip/{room}/{session}", handlers.leave)
+    app.router.add_post("/whep/{room}/{stream}", handlers.watch)
+    app.router.add_delete("/whep/{room}/{stream}/{session}", handlers.leave)
+
+    async def close(_app: web.Application) -> None:
+        await rooms.close()
+
+    app.on_shutdown.append(close)
+    return app
+
+
+def links(base: str, keys: Keys, room_id: str) -> dict[str, str]:
+    """One invitation for each role, as links to the pages."""
+    return {
+        role.value: f"{base}/{role.value}#{invite(keys.invitations, room_id, role)}"
+        for role in Role
+    }
+
+
+@web.middleware
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except SignallingError as error:
+        return _error(error.status, str(error))
+    except InvitationError as error:
+        response = _error(401, str(error))
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+    except web.HTTPRequestEntityTooLarge:
+        return _error(413, f"the request is larger than {_LARGEST_OFFER // 1024} KiB")
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = _error(error.status, error.reason.lower())
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the server goes on
+        _log.error("%s %s failed: %s", request.method, request.path, type(error).__name__)
+        return _error(500, "the server failed on this request; it goes on")
+
+
+def _error(status: int, message: str) -> web.Response:
+    return web.json_response({"error": message}, status=status)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _page(path: Path) -> Handler:
+    async def show(_request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(path)
+
+    return show
+
+
+class _Handlers:
+    def __init__(self, rooms: Rooms, keys: Keys, ice_servers: list[dict[str, str]]) -> None:
+        self._rooms = rooms
+        self._keys = keys
+        self._ice_servers = ice_servers
+
+    async def health(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def ice(self, _request: web.Request) -> web.Response:
+        return web.json_response({"iceServers": self._ice_servers})
+
+    async def create_room(self, request: web.Request) -> web.Response:
+        if not hmac.compare_digest(_bearer(request).encode(), self._keys.admin.encode()):
+            raise InvitationError("the admin key is not the server's")
+        room_id = self._rooms.create()
+        base = f"{request.scheme}://{request.host}"
+        body = {"room": room_id, "links": links(base, self._keys, room_id)}
+        return web.json_response(body, status=201)
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        room, invitation = self._enter(request)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        while True:
+            data = json.dumps(room.describe(invitation))
+            await response.write(f"event: room\ndata: {data}\n\n".encode())
+            await room.change(_EVENT_INTERVAL_S)
+
+    async def publish(self, request: web.Request) -> web.Response:
+        room, invitation = self._enter(request)
+        session, answer = await room.publish(invitation, await _offer(request))
+        return _created(answer, f"/whip/{room.id}/{session.id}")
+
+    async def watch(self, request: web.Request) -> web.Response:
+        room, invitation = self._enter(request)
+        stream = request.match_info["stream"]
+        session, answer = await room.watch(invitation, stream, await _offer(request))
+        return _created(answer, f"/whep/{room.id}/{stream}/{session.id}")
+
+    async def leave(self, request: web.Request) -> web.Response:
+        room, invitation = self._enter(request)
+        await room.leave(request.match_info["session"], invitation)
+        return web.Response(status=200)
+
+    def _enter(self, request: web.Request) -> tuple[Room, Invitation]:
+        invitation = read_invitation(self._keys.invitations, _bearer(request))
+        room = self._rooms.room(request.match_info["room"])
+        if invitation.room != room.id:
+            raise SignallingError(403, "this invitation is for another room")
+        return room, invitation
+
+
+def _bearer(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise InvitationError("an invitation is needed as Bearer token")
+    return token.strip()
+
+
+async def _offer(request: web.Request) -> str:
+    if request.content_type != "application/sdp":
+        raise SignallingError(415, "the offer must have the content type application/sdp")
+    try:
+        return (await request.read()).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SignallingError(400, "the SDP offer is not text") from error
+
+
+def _created(answer: str, location: str) -> web.Response:
+    return web.Response(
+        status=201, text=answer, content_type="application/sdp", headers={"Location": location}
+    )

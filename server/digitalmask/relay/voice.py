@@ -1,0 +1,107 @@
+"""The patient's voice, for any number of listeners; it goes on when the patient comes back."""
+
+import asyncio
+from collections import deque
+from fractions import Fraction
+
+import numpy as np
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame
+
+_RATE = 48000
+_SAMPLES = _RATE // 50  # 20 ms, Opus' own frame
+# What a listener has not taken after so many frames (200 ms) is dropped, the oldest first.
+_MOST_WAITING = 10
+_SILENCE_AFTER_S = 0.1
+
+
+class Voice:
+    """Takes frames from the newest source and hands them to every listener. On the loop only."""
+
+    def __init__(self) -> None:
+        self._listeners: set[VoiceTrack] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    def take_from(self, track: MediaStreamTrack | None) -> None:
+        """Listen to this track from now on; to none where None."""
+        if self._task is not None:
+            self._task.cancel()
+        self._task = None if track is None else asyncio.create_task(self._pump(track))
+
+    def listener(self) -> "VoiceTrack":
+        """A track for one more listener."""
+        track = VoiceTrack(self)
+        self._listeners.add(track)
+        return track
+
+    def forget(self, track: "VoiceTrack") -> None:
+        """The listener has gone."""
+        self._listeners.discard(track)
+
+    def close(self) -> None:
+        """End all listeners' tracks."""
+        self.take_from(None)
+        for track in list(self._listeners):
+            track.stop()
+
+    async def _pump(self, source: MediaStreamTrack) -> None:
+        try:
+            while True:
+                frame = await source.recv()
+                if isinstance(frame, AudioFrame):
+                    for track in self._listeners:
+                        track.offer(frame)
+        except MediaStreamError:
+            return  # the patient has gone; listeners hear silence
+
+
+class VoiceTrack(MediaStreamTrack):
+    """One listener's few waiting frames; silence where there are none."""
+
+    kind = "audio"
+
+    def __init__(self, source: Voice) -> None:
+        super().__init__()
+        self._source = source
+        self._frames: deque[AudioFrame] = deque(maxlen=_MOST_WAITING)
+        self._arrived = asyncio.Event()
+        self._samples = 0
+
+    def offer(self, frame: AudioFrame) -> None:
+        """Let a frame wait for this listener."""
+        self._frames.append(frame)
+        self._arrived.set()
+
+    async def recv(self) -> AudioFrame:
+        """The next 20 ms."""
+        if not self._frames:
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), _SILENCE_AFTER_S)
+            except TimeoutError:
+                return self._stamped(_silence())
+        return self._stamped(self._frames.popleft())
+
+    def stop(self) -> None:
+        """The listener has gone."""
+        self._source.forget(self)
+        super().stop()
+
+    def _stamped(self, frame: AudioFrame) -> AudioFrame:
+        # Frames are shared by the listeners, whose clocks differ: each stamps a frame of its own.
+        own = AudioFrame.from_ndarray(
+            frame.to_ndarray(), format=frame.format.name, layout=frame.layout.name
+        )
+        own.sample_rate = frame.sample_rate
+        own.pts, own.time_base = self._samples, Fraction(1, frame.sample_rate)
+        self._samples += frame.samples
+        return own
+
+
+def _silence() -> AudioFrame:
+    frame = AudioFrame.from_ndarray(
+        np.zeros((1, 2 * _SAMPLES), np.int16), format="s16", layout="stereo"
+    )
+    frame.sample_rate = _RATE
+    return frame
