@@ -23,7 +23,7 @@ Floats = NDArray[np.floating]
 
 _DISTANCE_MM = 650.0  # of the camera: a video consultation's
 _FRAME_HEIGHT_MM = 272.0  # what the picture's height shows: the head (215 mm) fills 79 % of it
-_FRAME_WIDTH_MM = 236.0  # and its width at the least, in portrait
+_FRAME_WIDTH_MM = 220.0  # and its width at the least, in portrait
 _EYES_ABOVE_MIDDLE_MM = 2.0
 _SAMPLES = 4
 # The neck bends here, and takes this share of the head's turn.
@@ -251,21 +251,19 @@ class MaskRenderer:
     def _lash_ribbon(self, eye: int) -> Floats:
         """What stays the same of one eye's lashes: (N, 3) along, N = 3 a margin vertex."""
         rig = self._head.lids[eye]
-        rows = []
+        ribbons = []
         for margin, strength in ((rig.upper_margin, 0.78), (rig.lower_margin, 0.34)):
             place = self._head.vertices_mm[margin]
             run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(place, axis=0), axis=1))])
             share = run / run[-1]
             # Thinning out towards the inner corner.
             there = np.clip(share / 0.18, 0, 1) * np.clip((1 - share) / 0.03, 0.4, 1)
-            for tip in (0.0, 0.5, 1.0):
-                rows.append(np.stack([np.full(len(margin), tip), run, strength * there], axis=1))
-        upper, lower = len(rig.upper_margin), len(rig.lower_margin)
-        stacked = [
-            np.stack(rows[:3], axis=1).reshape(3 * upper, 3),
-            np.stack(rows[3:], axis=1).reshape(3 * lower, 3),
-        ]
-        return np.concatenate(stacked)
+            ribbon = np.empty((len(margin), 3, 3))
+            ribbon[..., 0] = (0.0, 0.5, 1.0)
+            ribbon[..., 1] = run[:, None]
+            ribbon[..., 2] = strength * there[:, None]
+            ribbons.append(ribbon.reshape(-1, 3))
+        return np.concatenate(ribbons)
 
     def _lash_places(self, points: Floats, eye: int) -> Floats:
         """Where one eye's lashes stand: roots on the margins, curving out and away from the eye."""

@@ -88,7 +88,8 @@ void main() {
     float grazing = 1.0 - clamp(dot(n, eye), 0.0, 1.0);
     float rim = grazing * grazing * grazing * clamp(dot(n, rim_from) + 0.55, 0.0, 1.0);
     float mirror = pow(clamp(dot(n, normalize(key_from + eye)), 0.0, 1.0), 22.0);
-    lit = albedo * light + vec3(0.20, 0.22, 0.24) * rim * open + gloss * mirror * room * (1.0 + 3.0 * grazing);
+    lit = albedo * light + vec3(0.20, 0.22, 0.24) * rim * open;
+    lit += gloss * mirror * room * (1.0 + 3.0 * grazing);
     gl_Position = to_clip(view);
 }
 """
@@ -249,5 +250,8 @@ BACKDROP_FRAGMENT = """#version 330
 uniform sampler2D picture;
 uniform int first_column;
 out vec4 colour;
-void main() { colour = vec4(texelFetch(picture, ivec2(gl_FragCoord.xy) + ivec2(first_column, 0), 0).rgb, 1.0); }
+void main() {
+    ivec2 at = ivec2(gl_FragCoord.xy) + ivec2(first_column, 0);
+    colour = vec4(texelFetch(picture, at, 0).rgb, 1.0);
+}
 """
