@@ -1,0 +1,161 @@
+/** What the patient's and the doctor's page share: entering, keeping the connection, leaving. */
+
+import { followRoom } from "./events.js";
+import { Refusal } from "./messages.js";
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 8000;
+
+/**
+ * An element of the page that must be there.
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} kind
+ * @returns {T}
+ */
+export function element(id, kind) {
+  const found = document.getElementById(id);
+  if (!(found instanceof kind)) throw new Error(`the page lacks #${id}`);
+  return found;
+}
+
+/** One person's call: several sessions that are kept alive until the person leaves. */
+export class Call {
+  /**
+   * @param {import("./invitation.js").Invitation} invitation
+   * @param {(text: string) => void} onTrouble told of a lost connection, and "" when it is back
+   * @param {(refusal: Refusal) => void} onEnd told when the call cannot go on
+   */
+  constructor(invitation, onTrouble, onEnd) {
+    this.invitation = invitation;
+    this.onTrouble = onTrouble;
+    this.onEnd = onEnd;
+    this.stopper = new AbortController();
+    /** @type {Map<string, import("./whip.js").Session>} */
+    this.sessions = new Map();
+  }
+
+  /** @param {(state: import("./events.js").RoomState) => void} onState */
+  follow(onState) {
+    void followRoom(this.invitation.room, this.invitation.token, onState, this.stopper.signal);
+  }
+
+  /**
+   * Opens a session and opens it anew whenever it is lost, until `signal` or the call ends.
+   * @param {string} name
+   * @param {() => Promise<import("./whip.js").Session>} open
+   * @param {AbortSignal} [signal]
+   */
+  async keep(name, open, signal = this.stopper.signal) {
+    let wait = FIRST_WAIT_MS;
+    while (!signal.aborted && !this.stopper.signal.aborted) {
+      try {
+        const session = await open();
+        if (signal.aborted || this.stopper.signal.aborted) {
+          session.end();
+          return;
+        }
+        this.sessions.set(name, session);
+        this.onTrouble("");
+        wait = FIRST_WAIT_MS;
+        await Promise.race([session.lost(), aborted(signal), aborted(this.stopper.signal)]);
+        this.sessions.delete(name);
+        session.end();
+        if (signal.aborted || this.stopper.signal.aborted) return;
+        this.onTrouble("The connection was lost. Connecting again …");
+      } catch (error) {
+        if (error instanceof Refusal && error.final) {
+          this.end();
+          this.onEnd(error);
+          return;
+        }
+        this.onTrouble(error instanceof Error ? error.message : "Connecting again …");
+      }
+      await new Promise((resolve) => setTimeout(resolve, wait));
+      wait = Math.min(2 * wait, LONGEST_WAIT_MS);
+    }
+  }
+
+  /** Leaves. */
+  end() {
+    this.stopper.abort();
+    for (const session of this.sessions.values()) session.end();
+    this.sessions.clear();
+  }
+}
+
+/**
+ * Shows other people's streams in a list, and takes them away when they leave.
+ * @param {Call} call
+ * @param {HTMLElement} list
+ * @param {(url: string, token: string, onMedia: (media: MediaStream) => void) => Promise<import("./whip.js").Session>} view
+ * @param {(video: HTMLVideoElement) => void} play
+ */
+export function people(call, list, view, play) {
+  /** @type {Map<string, AbortController>} */
+  const shown = new Map();
+  return (/** @type {{id: string, name: string}[]} */ streams) => {
+    for (const [id, stopper] of shown) {
+      if (!streams.some((stream) => stream.id === id)) {
+        stopper.abort();
+        shown.delete(id);
+        document.getElementById(`figure-${id}`)?.remove();
+      }
+    }
+    for (const { id, name } of streams) {
+      if (shown.has(id)) continue;
+      const stopper = new AbortController();
+      shown.set(id, stopper);
+      const figure = document.createElement("figure");
+      figure.id = `figure-${id}`;
+      const video = document.createElement("video");
+      video.autoplay = true;
+      video.playsInline = true;
+      const caption = document.createElement("figcaption");
+      caption.textContent = name;
+      figure.append(video, caption);
+      list.append(figure);
+      const { room, token } = call.invitation;
+      const url = `/whep/${encodeURIComponent(room)}/${encodeURIComponent(id)}`;
+      void call.keep(id, () => view(url, token, (media) => {
+        video.srcObject = media;
+        play(video);
+      }), stopper.signal);
+    }
+  };
+}
+
+/**
+ * Lets a button pause one of the person's own tracks.
+ * @param {HTMLButtonElement} button
+ * @param {MediaStreamTrack[]} tracks
+ * @param {[string, string]} captions while sending, while paused
+ */
+export function pauseButton(button, tracks, captions) {
+  button.addEventListener("click", () => {
+    const paused = button.getAttribute("aria-pressed") !== "true";
+    for (const track of tracks) track.enabled = !paused;
+    button.setAttribute("aria-pressed", String(paused));
+    button.textContent = captions[paused ? 1 : 0];
+  });
+}
+
+/** What the patient's tracking state means, in words for the patient and for the doctor. */
+export const TRACKING = {
+  patient: {
+    following: "Your face is being followed", waiting: "Waiting for your camera",
+    lost: "Please move into view", fault: "The mask is paused for a moment",
+  },
+  doctor: {
+    following: "The mask follows the patient", waiting: "Waiting for the patient",
+    lost: "The patient is out of view", fault: "The mask is paused for a moment",
+  },
+};
+
+/** @param {AbortSignal} signal */
+function aborted(signal) {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+}

@@ -1,0 +1,109 @@
+import { Call, element, pauseButton, people, TRACKING } from "./call.js";
+import { listDevices, openDevices } from "./devices.js";
+import { readInvitation } from "./invitation.js";
+import { Refusal, surroundings } from "./messages.js";
+import { publish, view } from "./whip.js";
+
+const cameras = element("camera-choice", HTMLSelectElement);
+const microphones = element("microphone-choice", HTMLSelectElement);
+const join = element("join", HTMLButtonElement);
+const status = element("status", HTMLElement);
+const message = element("message", HTMLElement);
+const mask = element("mask", HTMLVideoElement);
+const sound = element("sound", HTMLButtonElement);
+const observing = location.pathname === "/observer";
+
+/** @param {unknown} error */
+function refuse(error) {
+  message.textContent = error instanceof Refusal ? error.message : "Something went wrong. Please load the page again.";
+  if (!(error instanceof Refusal)) console.error(error);
+  status.textContent = "";
+  element("entrance", HTMLElement).hidden = false;
+  element("consultation", HTMLElement).hidden = true;
+  join.disabled = false;
+}
+
+/**
+ * Plays with sound; where the browser forbids that, without, and offers a button.
+ * @param {HTMLVideoElement} video
+ */
+function play(video) {
+  video.play().catch(() => {
+    video.muted = true;
+    sound.hidden = false;
+    void video.play().catch(() => undefined);
+  });
+}
+
+async function enter() {
+  join.disabled = true;
+  message.textContent = "";
+  const invitation = readInvitation();
+  const media = observing ? null : await openDevices(cameras, microphones);
+  const stop = () => media?.getTracks().forEach((track) => track.stop());
+  let trouble = "";
+  const call = new Call(invitation, (text) => {
+    trouble = text;
+    if (text) status.textContent = text;
+  }, (refusal) => {
+    stop();
+    refuse(refusal);
+  });
+  element("entrance", HTMLElement).hidden = true;
+  element("consultation", HTMLElement).hidden = false;
+  status.textContent = "Connecting …";
+
+  const room = encodeURIComponent(invitation.room);
+  void call.keep("mask", () => view(`/whep/${room}/patient`, invitation.token, (stream) => {
+    mask.srcObject = stream;
+    play(mask);
+  }));
+  if (media) {
+    void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media));
+    element("own", HTMLVideoElement).srcObject = media;
+    element("own-figure", HTMLElement).hidden = false;
+    pauseButton(element("mute", HTMLButtonElement), media.getAudioTracks(), ["Mute", "Unmute"]);
+    pauseButton(element("camera", HTMLButtonElement), media.getVideoTracks(), ["Pause camera", "Go on"]);
+  }
+  const show = people(call, element("people", HTMLElement), view, play);
+  call.follow(({ patient, streams }) => {
+    show(streams.filter(({ id }) => id !== "patient"));
+    const words = /** @type {Record<string, string>} */ (TRACKING.doctor);
+    status.textContent = trouble || (patient.present ? words[patient.tracking] ?? "" : "Waiting for the patient");
+  });
+  const leave = () => {
+    call.end();
+    stop();
+  };
+  window.addEventListener("pagehide", leave);
+  element("leave", HTMLButtonElement).addEventListener("click", () => {
+    leave();
+    location.reload();
+  });
+}
+
+sound.addEventListener("click", () => {
+  for (const video of document.querySelectorAll("video")) {
+    if (video.id !== "own") video.muted = false;
+  }
+  sound.hidden = true;
+});
+join.addEventListener("click", () => void enter().catch(refuse));
+window.addEventListener("hashchange", () => location.reload());
+if (observing) {
+  element("devices", HTMLElement).hidden = true;
+  element("mute", HTMLButtonElement).hidden = true;
+  element("camera", HTMLButtonElement).hidden = true;
+}
+const lacking = surroundings();
+if (lacking) {
+  refuse(lacking);
+  join.disabled = true;
+} else {
+  try {
+    readInvitation();
+  } catch (error) {
+    refuse(error);
+  }
+  if (!observing) void listDevices(cameras, microphones);
+}

@@ -1,0 +1,126 @@
+"""`digitalmask serve`: the relay and its pages."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+from pathlib import Path
+from typing import Any
+
+from digitalmask.cli.mask import frame_size
+from digitalmask.errors import ConfigurationError
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("serve", help="serve consultations, and print links to join one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="port, 0 for any free one (8080)")
+    parser.add_argument(
+        "--provider", default="auto", help="where the networks run: auto, cpu, cuda or tensorrt"
+    )
+    parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the masked stream")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain (PEM)")
+    parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
+    parser.add_argument("--ice-server", action="append", default=[], metavar="URL", help="stun:…")
+    parser.add_argument(
+        "--demo",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="let a video play the patient, or a simulated patient where no FILE is given",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(options))
+    return 0
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    from aiohttp import web
+
+    from digitalmask.assets.paths import state_dir
+    from digitalmask.pipeline import make_masker
+    from digitalmask.relay.invitations import read_key
+    from digitalmask.relay.rooms import Rooms
+    from digitalmask.relay.server import Keys, links, make_app
+
+    tls = _tls(options.tls_cert, options.tls_key)
+    keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
+    rooms = Rooms(make_masker(options.provider), state_dir() / "rooms.json", options.size)
+    app = make_app(rooms, keys, [{"urls": url} for url in options.ice_server])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, options.host, options.port, ssl_context=tls)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {options.host}:{options.port} ({error.strerror}): "
+                "choose another --port"
+            ) from error
+        port = runner.addresses[0][1]
+        name = "localhost" if options.host in ("127.0.0.1", "0.0.0.0", "::") else options.host  # noqa: S104
+        base = f"{'https' if tls else 'http'}://{name}:{port}"
+        room_id = rooms.create()
+        invitations = links(base, keys, room_id)
+        print(f"Serving on {base}; faces are tracked on the {_provider(options.provider)}.")
+        for role, link in invitations.items():
+            if role != "patient" or options.demo is None:
+                print(f"{role.capitalize() + ':':10}{link}")
+        print("Each link is for one person and good for a day. Stop with Ctrl-C.", flush=True)
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopped.set)
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(stopped.wait())]
+        if options.demo is not None:
+            token = invitations["patient"].partition("#")[2]
+            tasks.append(
+                asyncio.create_task(_play_patient(options.demo, f"{base}/whip/{room_id}", token))
+            )
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task not in done:
+                task.cancel()
+        for task in done:
+            task.result()
+    finally:
+        await runner.cleanup()
+
+
+def _provider(choice: str) -> str:
+    from digitalmask.tracking import load_networks
+
+    return load_networks(choice).provider
+
+
+async def _play_patient(source: str, url: str, token: str) -> None:
+    from digitalmask.relay.demo import play_file, play_simulated_patient
+
+    if source:
+        await play_file(Path(source), url, token)
+    else:
+        await play_simulated_patient(url, token)
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise ConfigurationError("--tls-cert and --tls-key go together")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"the certificate {certificate} with the key {key} cannot be used: {error}"
+        ) from error
+    return context
