@@ -1,1 +1,1 @@
-"""Benchmarks that print one JSON object."""
+"""Benchmarks: the figures that the README gives, each by one command."""

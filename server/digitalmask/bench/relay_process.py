@@ -1,0 +1,129 @@
+"""The relay that is measured, in a process of its own: `python -m … masked|passthrough [SLOW_S]`.
+
+`masked` is the product's own application. `passthrough` is a stock aiortc relay that masks nothing:
+the floor that the same wire, codec and machine set; it exists for the comparison alone and listens
+on 127.0.0.1. Prints one JSON line (address, room, tokens), and ends when standard input does.
+"""
+
+import asyncio
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc.contrib.media import MediaRelay
+
+from digitalmask.media.masked_frame import MaskedFrame
+from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.pipeline import Masker, make_masker
+from digitalmask.relay.invitations import Role, invite
+from digitalmask.relay.peer import offer_loopback
+from digitalmask.relay.rooms import Rooms
+from digitalmask.relay.server import Keys, make_app
+
+_SLOW_FRAME_S = 0.12  # a quarter of the camera's rate, still below the watchdog's 150 ms
+_BEFORE_SLOW_S = 5.0
+
+
+def _slowed(make: Callable[[], Masker], slow_s: float) -> Callable[[], Masker]:
+    """Maskers that take `_SLOW_FRAME_S` a frame for `slow_s` from the sixth second on."""
+
+    def slow_masker() -> Masker:
+        masker = make()
+        mask, started_at_s = masker.mask, time.monotonic()
+
+        def slow_mask(frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
+            drawn = mask(frame, size)
+            if _BEFORE_SLOW_S < time.monotonic() - started_at_s < _BEFORE_SLOW_S + slow_s:
+                late_s = _SLOW_FRAME_S - (time.monotonic() - frame.clock.captured_at_s)
+                time.sleep(max(0.0, late_s))
+            return drawn
+
+        masker.mask = slow_mask  # type: ignore[method-assign]
+        return masker
+
+    return slow_masker
+
+
+def _passthrough() -> web.Application:
+    relay = MediaRelay()
+    connections: list[RTCPeerConnection] = []
+    cameras: list[MediaStreamTrack] = []
+
+    async def answer(request: web.Request, send: bool) -> web.Response:
+        connection = RTCPeerConnection()
+        connections.append(connection)
+        if not send:
+            connection.on("track", cameras.append)
+        await connection.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
+        if send:
+            connection.addTrack(relay.subscribe(cameras[-1], buffered=False))
+        await connection.setLocalDescription(await connection.createAnswer())
+        return web.Response(
+            status=201,
+            text=connection.localDescription.sdp,
+            headers={"Location": f"{request.path}/1"},
+        )
+
+    async def publish(request: web.Request) -> web.Response:
+        return await answer(request, send=False)
+
+    async def watch(request: web.Request) -> web.Response:
+        return await answer(request, send=True)
+
+    async def close(_app: web.Application) -> None:
+        await asyncio.gather(*(connection.close() for connection in connections))
+
+    app = web.Application()
+    app.router.add_post("/whip/{room}", publish)
+    app.router.add_post("/whep/{room}/{stream}", watch)
+    app.on_shutdown.append(close)
+    return app
+
+
+async def _serve(kind: str, slow_s: float, folder: Path) -> None:
+    keys = Keys("k" * 48, "a" * 48)  # good for this process and this loopback address alone
+    room_id = "bench"
+    if kind == "masked":
+        make = make_masker("auto")
+        rooms = Rooms(_slowed(make, slow_s) if slow_s else make, folder / "rooms.json")
+        room_id = rooms.create()
+        app = make_app(rooms, keys, [])
+    else:
+        offer_loopback()
+        app = _passthrough()
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    ready = {
+        "url": f"http://127.0.0.1:{runner.addresses[0][1]}",
+        "room": room_id,
+        "patient": invite(keys.invitations, room_id, Role.PATIENT),
+        "doctor": invite(keys.invitations, room_id, Role.DOCTOR),
+    }
+    print(json.dumps(ready), flush=True)
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+    def wait_for_end() -> None:
+        sys.stdin.read()
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=wait_for_end, daemon=True).start()
+    await ended.wait()
+    await runner.cleanup()
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    slow_s = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_serve(sys.argv[1], slow_s, Path(folder)))
+
+
+if __name__ == "__main__":
+    main()
