@@ -1,106 +1,64 @@
-/** What people are told when something is refused: one sentence each, with what to do. */
+/** What people are told when something cannot be done: one kind, clear sentence each. */
 
-const SENTENCES = {
-  'no-https':
-    'This page needs a secure connection: please open the link with https:// at its beginning.',
-  'unsupported':
-    'This browser cannot make video calls: please open the link in a current Chrome, Edge, Firefox or Safari.',
-  'no-link':
-    'To take part you need a personal link: please open the one that you were sent.',
-  'wrong-link':
-    'This link does not lead to a consultation: please check that you have copied all of it, or ask for a new one.',
-  'other-role':
-    'This link is for another kind of participant: please open it exactly as you were sent it.',
-  'expired': 'This link has expired: please ask for a new one.',
-  'room-full': 'This consultation is full: please ask somebody to leave, then join again.',
-  'patient-there':
-    'A patient has joined this consultation already: please ask for a link of your own.',
-  'elsewhere':
-    'You have joined from another window: go on there, or press join to come back to this one.',
-  'no-camera': 'No camera was found: please connect one, then join again.',
-  'no-microphone': 'No microphone was found: please connect one, then join again.',
-  'no-permission':
-    'The browser may not use your camera or microphone: please allow both beside the address, then join again.',
-  'in-use':
-    'Your camera or microphone is busy: please close other programs that use it, then join again.',
-  'device-lost':
-    'Your camera or microphone has stopped: please check that it is connected, then leave and join again.',
-  'unreachable':
-    'The server cannot be reached: please check your internet connection; this page goes on trying.',
-  'blocked':
-    'Picture and sound do not get through this network: please try another one, such as a mobile connection; this page goes on trying.',
-  'gone': 'This participant has left.',
-  'unknown': 'Something went wrong: please load this page again.',
-};
-
-/** @typedef {keyof typeof SENTENCES} Reason */
-
-/** @type {ReadonlySet<Reason>} What trying again by itself may cure. */
-const PASSING = new Set(/** @type {Reason[]} */ (['unreachable', 'blocked', 'gone']));
-
-/** Something the page or the server does not do, with the reason for it. */
+/** A refusal that is to be shown to the person as it is. */
 export class Refusal extends Error {
-  /** @param {Reason} reason */
-  constructor(reason) {
-    super(SENTENCES[reason]);
-    this.name = 'Refusal';
-    this.reason = reason;
-  }
-
-  /** Whether trying again by itself may help. */
-  get passing() {
-    return PASSING.has(this.reason);
+  /**
+   * @param {string} message
+   * @param {boolean} final whether trying again is of no use
+   */
+  constructor(message, final) {
+    super(message);
+    this.final = final;
   }
 }
 
 /**
- * The refusal that an error of any kind means.
+ * The sentence for an answer of the server.
+ * @param {number} status
+ * @param {string} reason the server's own line
+ */
+export function serverRefusal(status, reason) {
+  if (status === 401 && reason.includes("expired")) {
+    return new Refusal("This link has expired. Please ask the clinic for a new one.", true);
+  }
+  if (status === 401 || status === 403) {
+    return new Refusal("This link is not valid. Please open the whole link that you were sent.", true);
+  }
+  if (status === 404) {
+    return new Refusal("This consultation does not exist any more. Please ask the clinic for a new link.", true);
+  }
+  if (status === 409 && reason.includes("patient")) {
+    return new Refusal("A patient is in this consultation already.", true);
+  }
+  if (status === 409) return new Refusal("This consultation is full.", true);
+  return new Refusal("The server cannot be used at the moment. Trying again.", false);
+}
+
+/**
+ * The sentence for a camera or microphone that cannot be had.
  * @param {unknown} error
- * @returns {Refusal}
  */
-export function asRefusal(error) {
-  return error instanceof Refusal ? error : new Refusal('unknown');
+export function deviceRefusal(error) {
+  const name = error instanceof DOMException ? error.name : "";
+  if (name === "NotAllowedError" || name === "SecurityError") {
+    return new Refusal("Please allow the camera and the microphone in your browser, then press the button again.", true);
+  }
+  if (name === "NotFoundError" || name === "OverconstrainedError") {
+    return new Refusal("No camera or microphone was found. Please connect one, then press the button again.", true);
+  }
+  if (name === "NotReadableError" || name === "AbortError") {
+    return new Refusal("The camera is in use by another program. Please close that program, then press the button again.", true);
+  }
+  return new Refusal("The camera cannot be used.", true);
 }
 
-/**
- * The refusal in an answer of the server.
- * @param {Response} response whose `ok` is false
- * @returns {Promise<Refusal>}
- */
-export async function refusalOf(response) {
-  const text = await response.text().catch(() => '');
-  switch (response.status) {
-    case 400:
-    case 413:
-    case 415:
-      return new Refusal('unsupported');
-    case 401:
-      return new Refusal(text.includes('expired') ? 'expired' : 'wrong-link');
-    case 403:
-      return new Refusal(text.includes('another room') ? 'wrong-link' : 'other-role');
-    case 404:
-      return new Refusal(text.includes('no stream') ? 'gone' : 'wrong-link');
-    case 409:
-      return new Refusal(text.includes('full') ? 'room-full' : 'patient-there');
-    default:
-      return new Refusal('unreachable');
+/** What this browser or address lacks, or null. */
+export function surroundings() {
+  if (!window.isSecureContext) {
+    return new Refusal("This page needs a secure address: please open the link that begins with https.", true);
   }
-}
-
-/**
- * Ask the server; a Refusal where it cannot be reached or says no.
- * @param {string} url
- * @param {RequestInit} request
- * @returns {Promise<Response>}
- */
-export async function ask(url, request) {
-  let response;
-  try {
-    response = await fetch(url, request);
-  } catch (error) {
-    if (request.signal?.aborted) throw error;
-    throw new Refusal('unreachable');
+  if (!("RTCPeerConnection" in window) || !navigator.mediaDevices) {
+    return new Refusal("This browser cannot make video calls. Please use a current Firefox, Chrome, Edge or Safari.", true);
   }
-  if (!response.ok) throw await refusalOf(response);
-  return response;
+  return null;
 }
