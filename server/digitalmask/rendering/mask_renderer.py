@@ -37,6 +37,7 @@ _NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
 _SKULL_MM = (0.0, 10.0, -70.0)
 _RECENTRE_SHARE = 0.55
 _MARGIN_MM = 9.0  # lashes, and what lies between the vertices that are looked at
+_FLANGE = 1.17  # of the ball's radius: beyond the corners of the lids, within the temple
 _LASH_ROOT_MM = 0.15
 
 
@@ -61,9 +62,9 @@ def _context(device_index: int) -> moderngl.Context:
 
 
 def _cap(
-    rings: int = 14, spokes: int = 32, reach_deg: float = 76.0
+    rings: int = 16, spokes: int = 32, reach_deg: float = 90.0
 ) -> tuple[Floats, NDArray[np.int32]]:
-    """A cap of the unit sphere about +z: beyond it the ball would come out at the temple."""
+    """The front half of the unit sphere about +z, with a flange that closes the lids' corners."""
     theta = np.radians(reach_deg) * np.arange(1, rings + 1) / rings
     phi = np.arange(spokes) * 2 * np.pi / spokes
     ring = np.stack(
@@ -74,6 +75,7 @@ def _cap(
         ],
         axis=-1,
     ).reshape(-1, 3)
+    ring[-spokes:, :2] *= _FLANGE
     points = np.vstack([[0.0, 0.0, 1.0], ring])
     triangles = [(0, 1 + s, 1 + (s + 1) % spokes) for s in range(spokes)]
     for r in range(rings - 1):
@@ -326,6 +328,7 @@ class MaskRenderer:
             drawn, resolved = self._strip(last - first, height)
             drawn.viewport = (-first, 0, width, height)
             self._render(state, points, view, drawn, first)
+            self._finish()  # here, since resolving would wait with the lock held
             self._gl.copy_framebuffer(resolved, drawn)
             self._finish()
             pixels = resolved.read(components=3, alignment=1)
