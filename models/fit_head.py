@@ -54,11 +54,13 @@ _BROW_RIGHT = (268, 493, 1914, 2044, 1401)
 _BROW_LEFT = (2509, 2734, 4114, 4240, 3615)
 _OUTER_LIPS = (5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841)
 
+_INNER_LIPS = (5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966)
+_LIPS_FRONT_MM = 22.0  # what of the lips lies further back is inside the mouth
 # Inner lips, upper and lower, where they touch at rest.
 _LIP_PAIRS = ((5711, 5966), (5533, 5517), (6216, 6470))
 
 PARTS = ("skin", "mouth", "gums", "teeth")
-_TARGET_VERTICES = 6700
+_TARGET_VERTICES = 6000
 # How much a quadric error counts, by part; the back of the head is hardly seen.
 _PART_WEIGHT = (1.0, 0.02, 0.05, 0.8)
 
@@ -570,26 +572,26 @@ def fit_head(archive: Path, correspondence: Path | None) -> dict[str, NDArray[np
 
     face = triangles[(triangles < _FACE[1]).all(1)]
     # The face's open edges are the two eyes, the mouth and the outline.
-    loops = sorted(boundary_loops(face), key=lambda loop: np.ptp(full[loop, 0]))[:3]
+    loops = sorted(boundary_loops(face), key=lambda loop: np.ptp(full[loop, 0]))
     rims = sorted(loops[:2], key=lambda loop: full[loop, 0].mean())
-    lips = loops[2]
     to_lids = np.asarray(cKDTree(full[np.concatenate(rims)]).query(full)[0])
-    to_lips = np.asarray(cKDTree(full[lips]).query(full)[0])
+    to_lips = cKDTree(smooth_curve(full[list(_INNER_LIPS)], closed=True)).query(full)[0]
     locked = (part == 0) & ((to_lids < 7.5) | (to_lips < 3.5))
-    # So is the skin about the brows and the lips' red, whose edges would be ragged otherwise.
-    locked |= (part == 0) & (
-        (np.abs(brow_depth(full, full)) < 5.0) | (lip_depth(full, full) > -2.5)
-    )
+    # So is the skin about the edges of brows and lips, which would be ragged otherwise.
+    locked |= (part == 0) & (np.abs(brow_depth(full, full)) < 5.0)
+    locked |= (part == 0) & (np.abs(lip_depth(full, full)) < 2.5) & (full[:, 2] > _LIPS_FRONT_MM)
     locked[np.concatenate(boundary_loops(triangles))] = True
     weight = np.take(_PART_WEIGHT, np.maximum(part, 0))
     behind = smoothstep(-20.0, 40.0, -full[:, 2])
-    weight = weight * (1 - 0.9 * behind)
+    weight = weight * (1 - 0.98 * behind) * (1 - 0.9 * smoothstep(95.0, 115.0, -full[:, 1]))
     wide = (
         source.shapes["jawOpen"],
         source.shapes["mouthSmile_L"] + source.shapes["mouthSmile_R"],
         source.shapes["browInnerUp_L"] + source.shapes["browInnerUp_R"],
         source.shapes["mouthPucker"],
     )
+    # The skin between lids and brows bends with both.
+    weight = weight * (1 + 14 * (1 - smoothstep(8.0, 28.0, to_lids)) * (full[:, 2] > -10))
     poses = np.stack([full, *(full + shape for shape in wide)])
     kept, triangles = reduce_mesh(poses, triangles, part, weight, locked, _TARGET_VERTICES)
     points, part = full[kept], part[kept]

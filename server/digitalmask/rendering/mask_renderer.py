@@ -37,7 +37,8 @@ _NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
 _SKULL_MM = (0.0, 10.0, -70.0)
 _RECENTRE_SHARE = 0.55
 _MARGIN_MM = 9.0  # lashes, and what lies between the vertices that are looked at
-_FLANGE = 1.17  # of the ball's radius: beyond the corners of the lids, within the temple
+# In radii of the ball: beyond the corners of the lids, within the temple.
+_FLANGE_REACH, _FLANGE_FRONT = 1.17, 0.24
 _LASH_ROOT_MM = 0.15
 
 
@@ -62,7 +63,7 @@ def _context(device_index: int) -> moderngl.Context:
 
 
 def _cap(
-    rings: int = 16, spokes: int = 32, reach_deg: float = 90.0
+    rings: int = 16, spokes: int = 32, reach_deg: float = 80.0
 ) -> tuple[Floats, NDArray[np.int32]]:
     """The front half of the unit sphere about +z, with a flange that closes the lids' corners."""
     theta = np.radians(reach_deg) * np.arange(1, rings + 1) / rings
@@ -75,7 +76,8 @@ def _cap(
         ],
         axis=-1,
     ).reshape(-1, 3)
-    ring[-spokes:, :2] *= _FLANGE
+    ring[-spokes:, :2] *= _FLANGE_REACH / np.sin(theta[-1])
+    ring[-spokes:, 2] = _FLANGE_FRONT
     points = np.vstack([[0.0, 0.0, 1.0], ring])
     triangles = [(0, 1 + s, 1 + (s + 1) % spokes) for s in range(spokes)]
     for r in range(rings - 1):

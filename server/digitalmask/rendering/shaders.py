@@ -56,15 +56,15 @@ in vec3 point, normal;
 in vec4 tint;      // occlusion, depth in a brow mm, depth in the lips mm, part
 in float neck;
 out vec3 lit;
-out vec3 marks;    // brow, lip, opacity
+out vec3 marks;    // depth in a brow, in the lips, height of the neck; mm
 
 void main() {
     vec3 view = to_view(point, neck);
     vec3 n = normalize(mix(turn * normal, neck_turn * normal, neck));
     vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
     float gloss = 0.045 + 0.03 * smoothstep(-1.1, 1.3, tint.z);
-    float low = 1.0 - smoothstep(-150.0, -112.0, point.y);
-    marks = vec3(tint.y, tint.z, 1.0 - smoothstep(0.0, 0.3, neck) * low);
+    // The jaw, however wide it opens, does not fade with the neck.
+    marks = vec3(tint.y, tint.z, mix(-100.0, point.y, smoothstep(0.0, 0.3, neck)));
     vec3 albedo = vec3(0.655, 0.505, 0.420);
     if (tint.w > 0.5) {
         marks.xy = vec2(-8.0);
@@ -105,8 +105,8 @@ out vec4 colour;
 void main() {
     // Of the skin's own colour, what the lips and the brows leave.
     vec3 share = mix(vec3(1.0), vec3(0.872, 0.748, 0.779), smoothstep(-1.1, 1.3, marks.y));
-    share *= mix(vec3(1.0), vec3(0.576, 0.564, 0.555), smoothstep(-1.6, 1.4, marks.x));
-    colour = vec4(encoded(lit * share), marks.z);
+    share *= mix(vec3(1.0), vec3(0.60, 0.575, 0.56), smoothstep(-2.0, 2.2, marks.x));
+    colour = vec4(encoded(lit * share), smoothstep(-150.0, -112.0, marks.z));
 }
 """
 )
@@ -162,6 +162,9 @@ void main() {
     vec2 from_caruncle = vec2(medial - 0.4, (above_lower - 1.0) * 0.8);
     float caruncle = 1.0 - smoothstep(1.6, 3.8, length(from_caruncle));
     albedo = mix(albedo, vec3(0.58, 0.31, 0.28), 0.85 * caruncle);
+
+    float behind = smoothstep(0.985, 1.02, length(from_centre.xy) / radius);
+    albedo = mix(albedo, vec3(0.40, 0.23, 0.20), behind);
 
     // Iris: a neutral grey-brown with faint radial fibres, darker outside, a lighter collarette.
     float r = from_axis / iris_mm;
@@ -220,6 +223,8 @@ out vec3 lash;
 void main() {
     lash = along;
     gl_Position = to_clip(to_view(point, 0.0));
+    // A millimetre nearer in depth alone: shut lids press their lashes' roots into each other.
+    gl_Position.z -= 0.004 * gl_Position.w;
 }
 """
 )
