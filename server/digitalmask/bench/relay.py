@@ -11,7 +11,6 @@ import json
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +32,8 @@ SIZE = (640, 480)
 RATE = 30
 _CLOCK_HZ = 90000
 _JITTER_S = 0.001
+# A stamp comes out of either relay up to two ticks off (measured): allow for twice that.
+_ROUNDING_TICKS = 4
 # What is left out at the start: the session is set up, the first key frame and the fonts are made.
 _SETTLE_S = 3.0
 _MOST_FRAMES = 300  # kept in memory (138 MB of I420), played forth and back
@@ -123,16 +124,21 @@ def match_stamps(
     captured, decoded: seconds by stamp, in ticks of clocks that differ by an unknown offset. The
     offset is the one on which most stamps agree; the capture's jitter makes it the only one.
     """
-    recent = list(decoded)[-60:]
-    votes = Counter(stamp - own for stamp in recent for own in captured)
-    if not votes:
+    if not captured or not decoded:
         return []
-    offset = votes.most_common(1)[0][0]
-    return [
-        (captured[stamp - offset], at_s)
-        for stamp, at_s in decoded.items()
-        if stamp - offset in captured
-    ]
+    own, seen = np.array(sorted(captured)), np.array(sorted(decoded))
+    offsets = np.sort((seen[-60:, None] - own[None, :]).ravel())
+    agreeing = np.searchsorted(offsets, offsets + 2 * _ROUNDING_TICKS, "right") - np.arange(
+        len(offsets)
+    )
+    first = int(agreeing.argmax())
+    offset = int(np.median(offsets[first : first + agreeing[first]]))
+    pairs = []
+    for stamp in seen.tolist():
+        nearest = int(own[np.abs(own - (stamp - offset)).argmin()])
+        if abs(nearest - (stamp - offset)) <= 2 * _ROUNDING_TICKS:
+            pairs.append((captured[nearest], decoded[stamp]))
+    return pairs
 
 
 async def measure(

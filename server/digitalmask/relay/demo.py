@@ -22,8 +22,6 @@ _AUDIO_SAMPLES = _AUDIO_RATE // 50
 
 async def play_file(path: Path, url: str, token: str) -> None:
     """Play a video over and over as the patient, until cancelled."""
-    if not path.is_file():
-        raise MediaError(f"there is no file {path}")
     try:
         player = MediaPlayer(str(path), loop=True)
     except Exception as error:  # PyAV's errors have several bases

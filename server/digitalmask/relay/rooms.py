@@ -64,7 +64,7 @@ class Room:
         if not invitation.role.publishes:
             raise SignallingError(403, "an observer may watch, not send")
         self._admit(invitation)
-        await self._end_sessions_of(invitation.id, publishing=True)
+        await self._end_older(invitation, None)
         if invitation.role is Role.PATIENT:
             if self._publishing(Role.PATIENT):
                 raise SignallingError(409, "a patient is in this room already")
@@ -95,6 +95,7 @@ class Room:
             ]
         else:
             raise SignallingError(404, f"there is no stream {stream!r} in this room")
+        await self._end_older(invitation, stream)
         session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=False)
         session.tracks = tracks
         self._sessions[session.id] = session
@@ -235,9 +236,12 @@ class Room:
         self._tell()
         return sdp
 
-    async def _end_sessions_of(self, invitation_id: str, publishing: bool) -> None:
+    async def _end_older(self, invitation: Invitation, watched: str | None) -> None:
+        """End what this person sent before, or the session in which they watched this stream."""
         for session in list(self._sessions.values()):
-            if session.invitation.id == invitation_id and session.publishes == publishing:
+            sent = session.publishes and watched is None
+            seen = not session.publishes and session.stream == watched
+            if session.invitation.id == invitation.id and (sent or seen):
                 await self._end(session)
 
     async def _end(self, session: Session) -> None:

@@ -136,7 +136,9 @@ class _Handlers:
         return web.json_response({"iceServers": self._ice_servers})
 
     async def create_room(self, request: web.Request) -> web.Response:
-        if not hmac.compare_digest(_bearer(request).encode(), self._keys.admin.encode()):
+        if not hmac.compare_digest(
+            _bearer(request).encode("utf-8", "surrogateescape"), self._keys.admin.encode()
+        ):
             raise InvitationError("the admin key is not the server's")
         room_id = self._rooms.create()
         base = f"{request.scheme}://{request.host}"
@@ -147,10 +149,13 @@ class _Handlers:
         room, invitation = self._enter(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        while True:
-            data = json.dumps(room.describe(invitation))
-            await response.write(f"event: room\ndata: {data}\n\n".encode())
-            await room.change(_EVENT_INTERVAL_S)
+        try:
+            while True:
+                data = json.dumps(room.describe(invitation))
+                await response.write(f"event: room\ndata: {data}\n\n".encode())
+                await room.change(_EVENT_INTERVAL_S)
+        except ConnectionResetError:
+            return response  # the reader has gone
 
     async def publish(self, request: web.Request) -> web.Response:
         room, invitation = self._enter(request)
