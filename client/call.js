@@ -33,6 +33,8 @@ export class Call {
     this.stopper = new AbortController();
     /** @type {Map<string, import("./whip.js").Session>} */
     this.sessions = new Map();
+    /** @type {Map<string, string>} what is wrong with which session */
+    this.troubles = new Map();
   }
 
   /** @param {(state: import("./events.js").RoomState) => void} onState */
@@ -47,6 +49,17 @@ export class Call {
    * @param {AbortSignal} [signal]
    */
   async keep(name, open, signal = this.stopper.signal) {
+    const tell = (/** @type {string} */ trouble) => {
+      if (trouble) this.troubles.set(name, trouble);
+      else this.troubles.delete(name);
+      this.onTrouble([...this.troubles.values()][0] ?? "");
+    };
+    signal.addEventListener("abort", () => {
+      if (signal === this.stopper.signal) return;
+      this.sessions.get(name)?.end();
+      this.sessions.delete(name);
+      tell("");
+    });
     let wait = FIRST_WAIT_MS;
     while (!signal.aborted && !this.stopper.signal.aborted) {
       try {
@@ -56,20 +69,26 @@ export class Call {
           return;
         }
         this.sessions.set(name, session);
-        this.onTrouble("");
+        tell("");
         wait = FIRST_WAIT_MS;
-        await Promise.race([session.lost(), aborted(signal), aborted(this.stopper.signal)]);
-        this.sessions.delete(name);
-        session.end();
+        await Promise.race([
+          session.lost(), session.silent(), aborted(signal), aborted(this.stopper.signal),
+        ]);
+        if (this.sessions.get(name) === session) {
+          this.sessions.delete(name);
+          session.end();
+        }
         if (signal.aborted || this.stopper.signal.aborted) return;
-        this.onTrouble("The connection was lost. Connecting again …");
+        tell("The connection was lost. Connecting again …");
       } catch (error) {
         if (error instanceof Refusal && error.final) {
           this.end();
           this.onEnd(error);
           return;
         }
-        this.onTrouble(error instanceof Error ? error.message : "Connecting again …");
+        if (signal.aborted || this.stopper.signal.aborted) return;
+        // What is no Refusal is a fault of the browser's, worded for programmers.
+        tell(error instanceof Refusal ? error.message : "Connecting again …");
       }
       await new Promise((resolve) => setTimeout(resolve, wait));
       wait = Math.min(2 * wait, LONGEST_WAIT_MS);

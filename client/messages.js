@@ -24,11 +24,17 @@ export function serverRefusal(status, reason) {
   if (status === 401 || status === 403) {
     return new Refusal("This link is not valid. Please open the whole link that you were sent.", true);
   }
+  if (status === 404 && reason.includes("no stream")) {
+    return new Refusal("This participant has left.", false);
+  }
   if (status === 404) {
     return new Refusal("This consultation does not exist any more. Please ask the clinic for a new link.", true);
   }
   if (status === 409 && reason.includes("patient")) {
     return new Refusal("A patient is in this consultation already.", true);
+  }
+  if (status === 400 || status === 413 || status === 415) {
+    return new Refusal("The server does not understand this browser. Please use a current Firefox, Chrome, Edge or Safari.", true);
   }
   if (status === 409) return new Refusal("This consultation is full.", true);
   return new Refusal("The server cannot be used at the moment. Trying again.", false);

@@ -4,6 +4,16 @@ import { serverRefusal, Refusal } from "./messages.js";
 
 const GATHERING_LIMIT_MS = 2000;
 const REQUEST_LIMIT_MS = 15000;
+/** From the answer to the first connection; TURN over TCP takes about 2 s. */
+const CONNECTING_LIMIT_MS = 12000;
+/** A connection that is "disconnected" often comes back by itself within this time. */
+const GRACE_MS = 4000;
+/** A stream that brings nothing for so long has ended: the relay sends cards all the time. */
+const SILENCE_LIMIT_MS = 8000;
+const SILENCE_LOOK_MS = 2000;
+/** Chromium starts at 300 kbit/s and takes 20 s to rise, unless the answer says otherwise. */
+const START_KBIT_S = 2000;
+const MOST_BIT_S = 2_500_000;
 
 /** One session with the server. */
 export class Session {
@@ -18,14 +28,44 @@ export class Session {
     this.token = token;
   }
 
-  /** Resolves when the connection is lost. */
+  /** Resolves when the connection is closed, or lost for longer than networks usually take. */
   lost() {
     return new Promise((resolve) => {
+      let timer = 0;
       const look = () => {
-        if (["failed", "closed", "disconnected"].includes(this.connection.connectionState)) resolve(undefined);
+        clearTimeout(timer);
+        const state = this.connection.connectionState;
+        if (state === "failed" || state === "closed") resolve(undefined);
+        if (state === "disconnected") timer = setTimeout(resolve, GRACE_MS);
       };
       this.connection.addEventListener("connectionstatechange", look);
       look();
+    });
+  }
+
+  /** Resolves when nothing comes any more over a receiving connection, though it stands. */
+  silent() {
+    return new Promise((resolve) => {
+      if (this.connection.getTransceivers().every(({ direction }) => direction === "sendonly")) return;
+      let heard = -1;
+      let since = performance.now();
+      const timer = setInterval(async () => {
+        if (this.connection.connectionState === "closed") {
+          clearInterval(timer);
+          return;
+        }
+        let bytes = 0;
+        for (const report of (await this.connection.getStats()).values()) {
+          if (report.type === "inbound-rtp") bytes += report.bytesReceived ?? 0;
+        }
+        const now = performance.now();
+        if (bytes !== heard) since = now;
+        heard = bytes;
+        if (now - since > SILENCE_LIMIT_MS) {
+          clearInterval(timer);
+          resolve(undefined);
+        }
+      }, SILENCE_LOOK_MS);
     });
   }
 
@@ -39,7 +79,7 @@ export class Session {
 }
 
 /**
- * Sends a camera and a voice.
+ * Sends a camera and a voice; resolves once it is connected, throws a Refusal.
  * @param {string} url
  * @param {string} token
  * @param {MediaStream} media
@@ -47,19 +87,19 @@ export class Session {
 export async function publish(url, token, media) {
   const connection = new RTCPeerConnection({ iceServers: await iceServers() });
   for (const track of media.getTracks()) {
-    const { sender } = connection.addTransceiver(track, { direction: "sendonly", streams: [media] });
-    if (track.kind === "video") {
-      track.contentHint = "motion";
-      const parameters = sender.getParameters();
-      parameters.degradationPreference = "maintain-framerate";
-      await sender.setParameters(parameters).catch(() => undefined);
-    }
+    // Movement is what is examined: rather a softer picture than a halting one.
+    if (track.kind === "video") track.contentHint = "motion";
+    connection.addTransceiver(track, {
+      direction: "sendonly", streams: [media],
+      sendEncodings: track.kind === "video" ? [{ maxBitrate: MOST_BIT_S }] : [{}],
+    });
   }
   return connect(connection, url, token);
 }
 
 /**
- * Receives a stream; `onMedia` gets it as soon as its first track is there.
+ * Receives a stream; resolves once it is connected, throws a Refusal. `onMedia` gets the stream
+ * at each of its tracks.
  * @param {string} url
  * @param {string} token
  * @param {(media: MediaStream) => void} onMedia
@@ -93,10 +133,13 @@ async function iceServers() {
  * @param {string} token
  */
 async function connect(connection, url, token) {
+  /** @type {Session | undefined} */
+  let session;
   try {
     await connection.setLocalDescription(await connection.createOffer());
     await gathered(connection);
     let reply;
+    let body;
     try {
       reply = await fetch(url, {
         method: "POST",
@@ -104,18 +147,58 @@ async function connect(connection, url, token) {
         body: connection.localDescription?.sdp ?? "",
         signal: AbortSignal.timeout(REQUEST_LIMIT_MS),
       });
+      body = await reply.text();
     } catch {
       throw new Refusal("The server cannot be reached. Trying again.", false);
     }
-    const body = await reply.text();
     if (reply.status !== 201) throw serverRefusal(reply.status, body);
-    await connection.setRemoteDescription({ type: "answer", sdp: body });
     const address = new URL(reply.headers.get("Location") ?? "", reply.url).href;
-    return new Session(connection, address, token);
+    session = new Session(connection, address, token);
+    await connection.setRemoteDescription({ type: "answer", sdp: startingFast(body) });
+    await connected(connection);
+    return session;
   } catch (error) {
-    connection.close();
+    if (session) session.end();
+    else connection.close();
     throw error;
   }
+}
+
+/** @param {RTCPeerConnection} connection */
+function connected(connection) {
+  return new Promise((resolve, reject) => {
+    const refuse = () => reject(new Refusal(
+      "Picture and sound do not get through. Another network may help. Trying again.", false));
+    const look = () => {
+      if (connection.connectionState === "connected") resolve(undefined);
+      if (connection.connectionState === "failed") refuse();
+    };
+    connection.addEventListener("connectionstatechange", look);
+    setTimeout(refuse, CONNECTING_LIMIT_MS);
+    look();
+  });
+}
+
+/**
+ * The answer with a starting bitrate for each video codec, where it names none.
+ * @param {string} sdp
+ */
+function startingFast(sdp) {
+  if (sdp.includes("x-google-start-bitrate")) return sdp;
+  const setting = `x-google-start-bitrate=${START_KBIT_S}`;
+  return sdp.split(/^(?=m=)/m).map((section) => {
+    if (!section.startsWith("m=video")) return section;
+    return section.replace(
+      /^a=rtpmap:(\d+) (?:VP8|VP9|H264|AV1)\/90000\r?\n/gm,
+      (line, /** @type {string} */ type) => {
+        const parameters = new RegExp(`^a=fmtp:${type} `, "m");
+        return parameters.test(section) ? line : `${line}a=fmtp:${type} ${setting}\r\n`;
+      },
+    ).replace(
+      /^(a=fmtp:(\d+) )(?!apt=|x-google-start)/gm,
+      (_all, /** @type {string} */ head) => `${head}${setting};`,
+    );
+  }).join("");
 }
 
 /** @param {RTCPeerConnection} connection */
