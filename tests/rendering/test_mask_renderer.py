@@ -173,6 +173,20 @@ def test_drawing_is_the_same_each_time_and_sizes_can_alternate(renderer: MaskRen
     assert (drawn(renderer, neutral_state()) == first).all()
 
 
+def test_two_renderers_of_one_thread_do_not_disturb_each_other(renderer: MaskRenderer) -> None:
+    first = drawn(renderer, neutral_state(), (160, 120))
+    other = MaskRenderer(load_head())
+    assert (drawn(other, neutral_state(), (160, 120)) == first).all()
+    assert (drawn(renderer, neutral_state(), (160, 120)) == first).all()
+    other.close()
+    assert (drawn(renderer, neutral_state(), (160, 120)) == first).all()
+
+
+def test_an_odd_size_is_refused(renderer: MaskRenderer) -> None:
+    with pytest.raises(RenderingError, match="even"):
+        renderer.draw(neutral_state(), (641, 480), CLOCK)
+
+
 def test_an_absent_device_is_one_line_that_names_the_packages() -> None:
     with pytest.raises(RenderingError, match="libegl1") as caught:
         MaskRenderer(load_head(), device_index=99)

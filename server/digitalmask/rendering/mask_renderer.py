@@ -170,7 +170,8 @@ class MaskRenderer:
             shape=(len(points), len(triangles)),
         )
         try:
-            self._build(points, triangles)
+            with self._gl:
+                self._build(points, triangles)
         except moderngl.Error as error:
             raise RenderingError(f"OpenGL 3.3 is needed: {error}") from None
 
@@ -322,18 +323,21 @@ class MaskRenderer:
         Only the strip of the picture that the head stands in is drawn; the rest is backdrop.
         """
         width, height = size
+        if min(size) < 2 or width % 2 or height % 2:
+            raise RenderingError(f"a mask of {width}x{height} cannot be drawn: both must be even")
         try:
-            self._resize(size)
-            points = self._pose(state)
-            view = _View.of(state, size)
-            first, last = view.columns(points, size)
-            drawn, resolved = self._strip(last - first, height)
-            drawn.viewport = (-first, 0, width, height)
-            self._render(state, points, view, drawn, first)
-            self._finish()  # here, since resolving would wait with the lock held
-            self._gl.copy_framebuffer(resolved, drawn)
-            self._finish()
-            pixels = resolved.read(components=3, alignment=1)
+            # Another renderer of this thread may have made its own context the current one.
+            with self._gl:
+                self._resize(size)
+                points = self._pose(state)
+                view = _View.of(state, size)
+                first, last = view.columns(points, size)
+                drawn, resolved = self._strip(last - first, height)
+                drawn.viewport = (-first, 0, width, height)
+                self._render(state, points, view, drawn, first)
+                self._gl.copy_framebuffer(resolved, drawn)
+                self._finish()
+                pixels = resolved.read(components=3, alignment=1)
         except moderngl.Error as error:
             raise RenderingError(f"OpenGL's context was lost: {error}") from None
         rgb = backdrop(size).copy()
