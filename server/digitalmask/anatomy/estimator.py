@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from digitalmask.anatomy.expression import (
     ExpressionBasis,
@@ -11,7 +10,7 @@ from digitalmask.anatomy.expression import (
     score_of,
 )
 from digitalmask.anatomy.eyes import LEFT, RIGHT, EyeReading, eye_centre, iris_scale, read_eye
-from digitalmask.anatomy.pose import Pinhole, Pose, refine_pose, start_pose
+from digitalmask.anatomy.pose import Pinhole, Pose, refine_pose, start_pose, turn, turn_vector
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
 from digitalmask.assets.head import Head
 from digitalmask.mask_state import EyeState, MaskState
@@ -22,6 +21,7 @@ Floats = NDArray[np.float64]
 # Eyes in the order of the head's data: the patient's right, then the left.
 _EYES = (RIGHT, LEFT)
 _BLINK_SCORES = (score_of("eyeBlinkRight"), score_of("eyeBlinkLeft"))
+_FAR_MM = 1e4  # from where perspective does not matter
 _SURFACE = 468  # the points of the surface; the irises follow
 # The outline of the face is where the picture of the cheek ends, not a place on it: it slides
 # over the skin as the head turns.
@@ -71,6 +71,7 @@ class MaskEstimator:
         self._basis = ExpressionBasis.of(directions[:, :_SURFACE], weights)
         self._rigid = _rigid_fields(self._canonical[:_SURFACE])
         self._mirror = mirror_places()
+        self._lid_offsets = [_lid_offsets(head, side) for side in range(2)]
         self._neutral = SlowMean(_NEUTRAL_TIME_CONSTANT_S)
         self._rest = SlowMean(_REST_TIME_CONSTANT_S)
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
@@ -110,14 +111,15 @@ class MaskEstimator:
         own = self._canonical[:_SURFACE] + (0.0 if neutral is None else neutral)
         shape = own + np.tensordot(self._expression, self._basis.directions_mm, 1)
         pose = self._pose or start_pose(surface, shape, self._pose_weights)
-        pose, residual = refine_pose(pose, surface, shape, self._pose_weights)
+        # From the last frame's pose two steps arrive; from nothing it takes more.
+        steps = 2 if self._pose else 10
+        pose, residual = refine_pose(pose, surface, shape, self._pose_weights, steps)
         self._pose = pose
 
         scores = self._scores(expression_scores(observation.blendshapes), at_s)
         places = pose.seen_at(surface, shape)
         if neutral is None:
-            self._learn_neutral(places, scores, at_s)
-            own = self._canonical[:_SURFACE] + self._neutral.value
+            own = self._canonical[:_SURFACE] + self._learn_neutral(places, scores, at_s)
         self._expression = self._basis.fit(
             places - own, pose.toward_camera(), scores, self._expression
         )
@@ -164,7 +166,7 @@ class MaskEstimator:
         rest = _REST_SHARE * self._rest(np.minimum(scores, scores[self._mirror]), at_s)
         return np.clip((scores - rest) / np.maximum(1.0 - rest, 0.2), 0.0, 1.0)
 
-    def _learn_neutral(self, places: Floats, scores: Floats, at_s: float) -> None:
+    def _learn_neutral(self, places: Floats, scores: Floats, at_s: float) -> Floats:
         """Average what remains of the shape when the expression is taken away."""
         expression = (
             0.5 * (scores + self._expression) if self._neutral.value is not None else scores
@@ -174,11 +176,14 @@ class MaskEstimator:
         # A neutral that holds a turn or a shift would take it away from the pose.
         flat = offset.reshape(-1)
         flat = flat - self._rigid @ (self._rigid.T @ flat)
-        self._neutral(flat.reshape(-1, 3), at_s)
+        return self._neutral(flat.reshape(-1, 3), at_s)
 
     def _eye_state(self, side: int, reading: EyeReading, blink: float, at_s: float) -> EyeState:
         gaze = self._gaze_filters[side](np.clip(reading.gaze_deg, -50.0, 50.0), at_s)
-        upper, lower = _close(reading.upper_mm, reading.lower_mm, blink)
+        upper, lower = reading.upper_mm, reading.lower_mm
+        upper, lower = _close(
+            upper - self._lid_offsets[side][0], lower - self._lid_offsets[side][1], blink
+        )
         lids = self._lid_filters[side](np.concatenate([upper, lower]), at_s).tolist()
         return EyeState(
             gaze_yaw_deg=float(gaze[0]),
@@ -188,10 +193,8 @@ class MaskEstimator:
         )
 
     def _smooth_rotation(self, pose: Pose, at_s: float) -> Floats:
-        degrees = Rotation.from_matrix(pose.view_rotation()).as_rotvec(degrees=True)
-        return np.asarray(
-            Rotation.from_rotvec(self._rotation_filter(degrees, at_s), degrees=True).as_matrix()
-        )
+        degrees = np.degrees(turn_vector(pose.view_rotation()))
+        return turn(np.radians(self._rotation_filter(degrees, at_s)))
 
     def _offset(self, pose: Pose, at_s: float) -> tuple[float, float]:
         """How far the head is from where it mostly is, in its own millimetres."""
@@ -201,6 +204,21 @@ class MaskEstimator:
             _OFFSET_LIMIT_MM * np.tanh(moved / _OFFSET_LIMIT_MM), at_s
         ).tolist()
         return x, y
+
+
+def _lid_offsets(head: Head, side: int) -> Floats:
+    """(2, 3): how far the network's lid points lie off the head's own margins, in mm.
+
+    Read from the head at rest, whose margins are known from its mesh.
+    """
+    far = Pose(np.eye(3), np.array([0.0, 0.0, -_FAR_MM]))
+    points = far.apply(head.landmarks_mm.astype(np.float64))
+    slopes = points[:, :2] / -points[:, 2:]
+    reading = read_eye(far, slopes, _EYES[side], head.eye_centres_mm[side].astype(np.float64), 1.0)
+    rig = head.lids[side]
+    rest = int(np.argmin(np.abs(rig.steps)))
+    margins = np.stack([rig.upper_heights_mm[1:4, rest], rig.lower_heights_mm[1:4, rest]])
+    return np.asarray(np.stack([reading.upper_mm, reading.lower_mm]) - margins, np.float64)
 
 
 def _rigid_fields(points: Floats) -> Floats:

@@ -8,9 +8,9 @@ in pose even without noise; the full-perspective fit by 0.1.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 Floats = NDArray[np.float64]
 
@@ -73,8 +73,17 @@ class Pose:
         if length < 1e-9:
             return self.rotation
         angle = np.arctan2(length, -ray[2])
-        turn = Rotation.from_rotvec(axis / length * angle).as_matrix()
-        return np.asarray(turn @ self.rotation)
+        return np.asarray(turn(axis / length * angle) @ self.rotation)
+
+
+def turn(vector: Floats) -> Floats:
+    """The rotation matrix of a rotation vector in radians."""
+    return np.asarray(cv2.Rodrigues(vector)[0], np.float64)
+
+
+def turn_vector(rotation: Floats) -> Floats:
+    """The rotation vector in radians of a rotation matrix."""
+    return np.asarray(cv2.Rodrigues(rotation)[0], np.float64).reshape(3)
 
 
 def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
@@ -96,7 +105,7 @@ def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
 
 
 def refine_pose(
-    pose: Pose, slopes: Floats, model_mm: Floats, weights: Floats, iterations: int = 4
+    pose: Pose, slopes: Floats, model_mm: Floats, weights: Floats, iterations: int
 ) -> tuple[Pose, Floats]:
     """Gauss-Newton on the reprojection, reweighted against outliers (Geman-McClure).
 
@@ -115,18 +124,20 @@ def refine_pose(
         jacobian = np.zeros((len(slopes), 2, 6))
         for axis in range(2):
             # The slope's derivative to the place, then to rotation (about the head's origin).
-            place = np.zeros((len(slopes), 3))
+            place = jacobian[:, axis, 3:]
             place[:, axis] = inverse_depth
             place[:, 2] = seen[:, axis] * inverse_depth
-            jacobian[:, axis, :3] = np.cross(turned, place)
-            jacobian[:, axis, 3:] = place
-        weighted = jacobian * weight[:, None, None]
-        normal = np.einsum("nai,naj->ij", weighted, jacobian)
-        right = np.einsum("nai,na->i", weighted, residual)
+            for turning in range(3):
+                a, b = (turning + 1) % 3, (turning + 2) % 3
+                jacobian[:, axis, turning] = turned[:, a] * place[:, b] - turned[:, b] * place[:, a]
+        flat = jacobian.reshape(-1, 6)
+        weighted = (jacobian * weight[:, None, None]).reshape(-1, 6)
+        normal = weighted.T @ flat
+        right = weighted.T @ residual.reshape(-1)
         normal[np.diag_indices(6)] *= 1.0 + 1e-9
         step = np.linalg.solve(normal, right)
         pose = Pose(
-            Rotation.from_rotvec(step[:3]).as_matrix() @ pose.rotation,
+            turn(step[:3]) @ pose.rotation,
             pose.translation_mm + step[3:],
         )
     return pose, residual

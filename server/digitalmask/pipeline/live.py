@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 from digitalmask.mask_state import Card
 from digitalmask.media.frame_clock import FrameClock
@@ -13,13 +14,16 @@ from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.newest_slot import NewestSlot
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline.masker import Masker, Tracking
-from digitalmask.rendering import draw_card
+from digitalmask.rendering import draw_card, fade
 
 _log = logging.getLogger(__name__)
 
 # A frame that is not out after so long is not waited for: a mask that stands still is a mask that
-# no longer follows.
+# no longer follows. It fades to the card.
 _HANG_S = 0.150
+_FADE_S = 0.200
+# A result that is older than this is not shown any more.
+_STALE_S = 0.500
 # No frame from the camera for so long: the doctor is told.
 _SILENCE_S = 1.0
 _CARD_INTERVAL_S = 0.1
@@ -75,6 +79,7 @@ class LivePipeline:
         self._submitted_at_s = time.monotonic()
         self._out_at_s = time.monotonic()
         self._last_clock: FrameClock | None = None
+        self._last_mask: MaskedFrame | None = None
         self._card_clock: tuple[FrameClock, float] | None = None
         self._times: deque[float] = deque(maxlen=60)
         self._status = PipelineStatus()
@@ -128,7 +133,7 @@ class LivePipeline:
                 _log.warning("the mask cannot be made: %s; a card is shown", type(error).__name__)
                 masked = draw_card(Card.FAULT, self._last_size, frame.clock)
                 status = PipelineStatus(tracking=Tracking.FAULT)
-            late = time.monotonic() - worker.busy_since_s > _HANG_S
+            late = time.monotonic() - worker.busy_since_s > _STALE_S
             worker.busy_since_s = None
             if worker is not self._worker:
                 break
@@ -141,13 +146,15 @@ class LivePipeline:
         if masker is not None:
             masker.close()
 
-    def _emit(self, masked: MaskedFrame) -> None:
+    def _emit(self, masked: MaskedFrame, from_watchdog: bool = False) -> None:
         with self._lock:
             clock = masked.clock
             last = self._last_clock
             if last is not None and clock.pts * clock.time_base <= last.pts * last.time_base:
                 return
             self._last_clock = clock
+            if not from_watchdog:
+                self._last_mask = masked if masked.card is None else None
             self._out_at_s = time.monotonic()
             self._times.append(self._out_at_s)
             # Handed on under the lock: frames of the two threads keep their order.
@@ -167,6 +174,7 @@ class LivePipeline:
                 due = now - self._out_at_s >= _CARD_INTERVAL_S
                 known = self._card_clock
                 size = self._last_size
+                last_mask = self._last_mask
             if (
                 busy_since_s is not None
                 and now - busy_since_s > _ABANDON_S
@@ -179,7 +187,12 @@ class LivePipeline:
             with self._lock:
                 tracking = Tracking.FAULT if hanging else Tracking.WAITING
                 self._status = replace(self._status, tracking=tracking)
-            self._emit(draw_card(card, size, _later(known[0], now - known[1])))
+            drawn = draw_card(card, size, _later(known[0], now - known[1]))
+            held_s = now - (busy_since_s if hanging and busy_since_s is not None else now)
+            share = (held_s - _HANG_S) / _FADE_S
+            if hanging and share < 1.0 and _same_size(last_mask, drawn):
+                drawn = fade(replace(last_mask, clock=drawn.clock), drawn, share)
+            self._emit(drawn, from_watchdog=True)
 
     def _abandon(self, worker: _Worker) -> None:
         _log.warning("a stage hangs; it is left behind and a new one started")
@@ -190,6 +203,10 @@ class LivePipeline:
             self._worker = fresh
         worker.slot.close()
         fresh.thread.start()
+
+
+def _same_size(mask: MaskedFrame | None, card: MaskedFrame) -> TypeGuard[MaskedFrame]:
+    return mask is not None and (mask.width, mask.height) == (card.width, card.height)
 
 
 def _later(clock: FrameClock, seconds: float) -> FrameClock:

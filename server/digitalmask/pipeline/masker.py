@@ -55,6 +55,10 @@ class Masker:
         self.stage_ms: dict[str, float] = {}
         self._drawn: MaskedFrame | None = None
         self._followed_at_s: float | None = None
+        # How much of the card is shown (0 none, 1 the card alone) and of which moment that is.
+        self._card_share = 0.0
+        self._shared_at_s = 0.0
+        self._logged: set[str] = set()
 
     def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
         """The mask for this frame, or a card; never raises for a fault in a stage.
@@ -65,16 +69,16 @@ class Masker:
         at_s = frame.clock.captured_at_s
         try:
             drawn = self._follow(frame, size)
+            if drawn is None:
+                return self._unfollowed(frame, size)
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-            _log.warning("a stage failed: %s; a card is shown", type(error).__name__)
+            self._log_once("a stage failed", error)
             self._recover()
             self.tracking = Tracking.FAULT
             return draw_card(Card.FAULT, size, frame.clock)
-        if drawn is not None:
-            self.tracking = Tracking.FOLLOWING
-            self._followed_at_s, self._drawn = at_s, drawn
-            return drawn
-        return self._unfollowed(frame, size)
+        self.tracking = Tracking.FOLLOWING
+        self._followed_at_s, self._drawn = at_s, drawn
+        return self._faded_in(drawn, size)
 
     def close(self) -> None:
         """Give the graphics context back."""
@@ -114,14 +118,31 @@ class Masker:
             self._followed_at_s = None
             return card
         share = (lost_s - _HOLD_S) / _FADE_S
+        self._card_share, self._shared_at_s = min(max(share, 0.0), 1.0), at_s
         if share >= 1.0 or (self._drawn.width, self._drawn.height) != size:
             return card
         held = replace(self._drawn, clock=frame.clock)
         return held if share <= 0.0 else fade(held, card, share)
 
+    def _faded_in(self, drawn: MaskedFrame, size: tuple[int, int]) -> MaskedFrame:
+        """The mask; after a loss it comes back out of the card as it went."""
+        at_s = drawn.clock.captured_at_s
+        self._card_share -= max(at_s - self._shared_at_s, 0.0) / _FADE_S
+        self._shared_at_s = at_s
+        if self._card_share <= 0.0:
+            self._card_share = 0.0
+            return drawn
+        return fade(drawn, draw_card(Card.LOST, size, drawn.clock), self._card_share)
+
+    def _log_once(self, what: str, error: Exception) -> None:
+        kind = f"{what}: {type(error).__name__}"
+        if kind not in self._logged:
+            self._logged.add(kind)
+            _log.warning("%s; a card is shown (said once)", kind)
+
     def _recover(self) -> None:
         """Put every stage back to its start; the renderer is made anew."""
-        self._drawn, self._followed_at_s = None, None
+        self._drawn, self._followed_at_s, self._card_share = None, None, 0.0
         renderer, self._renderer = self._renderer, None
         for repair in (
             self._tracker.reset,
@@ -131,7 +152,7 @@ class Masker:
             try:
                 repair()
             except Exception as error:  # noqa: BLE001 - a broken stage may refuse that too
-                _log.warning("a stage could not be reset: %s", type(error).__name__)
+                self._log_once("a stage could not be reset", error)
 
     def _measure(self, stage: str, started: float) -> None:
         measured = (time.perf_counter() - started) * 1e3

@@ -1,0 +1,158 @@
+"""The estimator gives back what a known head does, each eye by itself."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from digitalmask.anatomy import MaskEstimator
+from digitalmask.anatomy.expression import score_of
+from digitalmask.assets.head import Head, load_head
+from digitalmask.mask_state import EXPRESSIONS, MaskState
+from tests.anatomy.synthetic import Truth, observe
+
+
+@pytest.fixture(scope="module")
+def head() -> Head:
+    return load_head()
+
+
+def settle(estimator: MaskEstimator, head: Head, truth: Truth, seconds: float = 1.0) -> MaskState:
+    state = estimator.estimate(observe(head, truth))
+    for frame in range(1, round(30 * seconds)):
+        state = estimator.estimate(observe(head, truth, frame / 30))
+    return state
+
+
+def angle_deg(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.degrees(Rotation.from_matrix(a.T @ b).magnitude()))
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [Truth(), Truth(yaw_deg=30), Truth(yaw_deg=-30), Truth(pitch_deg=15), Truth(roll_deg=20)],
+    ids=["straight", "to the left", "to the right", "up", "tilted"],
+)
+def test_head_pose_is_that_of_the_head(head: Head, truth: Truth) -> None:
+    state = settle(MaskEstimator(head), head, truth)
+    assert angle_deg(state.rotation, truth.rotation) < 1.5
+
+
+def test_a_head_beside_the_axis_that_faces_the_camera_is_straight_in_the_view(head: Head) -> None:
+    # At 600 mm a head 150 mm to the side must turn by 14 degrees to face the camera.
+    turned = Truth(yaw_deg=-np.degrees(np.arctan2(150, 600)), place_mm=(150.0, 0.0, -600.0))
+    state = settle(MaskEstimator(head), head, turned)
+    assert angle_deg(state.rotation, np.eye(3)) < 1.5
+
+
+def test_yaw_to_the_patients_left_is_positive_and_not_mirrored(head: Head) -> None:
+    state = settle(MaskEstimator(head), head, Truth(left_gaze_deg=(10, 0), right_gaze_deg=(10, 0)))
+    assert state.left.gaze_yaw_deg > 8
+    assert state.right.gaze_yaw_deg > 8
+
+
+@pytest.mark.parametrize("yaw_deg", [-20.0, 0.0, 20.0])
+def test_eyes_are_read_apart(head: Head, yaw_deg: float) -> None:
+    squint = Truth(yaw_deg=yaw_deg, right_gaze_deg=(12.0, 0.0), left_gaze_deg=(0.0, 5.0))
+    state = settle(MaskEstimator(head), head, squint)
+    assert state.right.gaze_yaw_deg == pytest.approx(12, abs=2)
+    assert state.right.gaze_pitch_deg == pytest.approx(0, abs=2)
+    assert state.left.gaze_yaw_deg == pytest.approx(0, abs=2)
+    assert state.left.gaze_pitch_deg == pytest.approx(5, abs=2)
+
+
+def test_gaze_stays_in_the_head_while_the_head_turns(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    yaws = []
+    for frame in range(60):
+        truth = Truth(yaw_deg=20 * np.sin(frame / 10))
+        state = estimator.estimate(observe(head, truth, 1 + frame / 30))
+        yaws.append(state.left.gaze_yaw_deg)
+    assert np.ptp(yaws) < 3
+
+
+def test_nystagmus_passes_the_smoothing(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    random = np.random.default_rng(4)
+    measured = []
+    times = 1 + np.arange(90) / 30
+    for at_s in times:
+        gaze = (3 * np.sin(2 * np.pi * 4 * at_s), 0.0)
+        truth = Truth(left_gaze_deg=gaze, right_gaze_deg=gaze)
+        state = estimator.estimate(observe(head, truth, float(at_s), 0.2, random))
+        measured.append(state.left.gaze_yaw_deg)
+    wave = np.exp(-2j * np.pi * 4 * times)
+    amplitude = 2 * abs(np.mean((np.array(measured) - np.mean(measured)) * wave))
+    assert amplitude > 0.85 * 3
+
+
+def test_a_smile_on_one_side_stays_on_that_side(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    smile = Truth(expression={"mouthSmileLeft": 0.8}, scores={score_of("mouthSmileLeft"): 0.8})
+    state = estimator.estimate(observe(head, smile, 1.1))
+    for frame in range(5):
+        state = estimator.estimate(observe(head, smile, 1.2 + frame / 30))
+    assert state.expression[EXPRESSIONS.index("mouthSmileLeft")] > 0.5
+    assert state.expression[EXPRESSIONS.index("mouthSmileRight")] < 0.15
+
+
+def test_an_open_jaw_is_seen_at_once(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    wide = Truth(expression={"jawOpen": 0.7}, scores={score_of("jawOpen"): 0.5})
+    state = estimator.estimate(observe(head, wide, 1.0 + 1 / 30))
+    assert state.expression[EXPRESSIONS.index("jawOpen")] > 0.45
+
+
+def test_the_shape_of_the_face_is_not_in_the_expression(head: Head) -> None:
+    """A person with a long face and a wide mouth has the neutral's coefficients at rest."""
+    shape = head.landmarks_mm.astype(np.float64)
+    stranger = Head(
+        **{name: getattr(head, name) for name in head.__dataclass_fields__}
+        | {"landmarks_mm": (shape * [1.06, 0.94, 1.0]).astype(np.float32)}
+    )
+    state = settle(MaskEstimator(head), stranger, Truth(), seconds=2.0)
+    assert float(state.expression.max()) < 0.1
+
+
+def test_a_blink_closes_one_eye_and_not_the_other(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    state = estimator.estimate(
+        observe(head, Truth(scores={score_of("eyeBlinkLeft"): 0.8}), 1.0 + 1 / 30)
+    )
+    assert state.left.upper_lid_mm[1] - state.left.lower_lid_mm[1] < 1.0
+    assert state.right.upper_lid_mm[1] - state.right.lower_lid_mm[1] > 5.0
+
+
+def test_the_lids_of_the_neutral_head_are_read_where_its_mesh_has_them(head: Head) -> None:
+    state = settle(MaskEstimator(head), head, Truth())
+    for eye, rig in ((state.right, head.lids[0]), (state.left, head.lids[1])):
+        rest = int(np.argmin(np.abs(rig.steps)))
+        assert eye.upper_lid_mm == pytest.approx(rig.upper_heights_mm[1:4, rest], abs=0.5)
+        assert eye.lower_lid_mm == pytest.approx(rig.lower_heights_mm[1:4, rest], abs=0.5)
+
+
+def test_points_that_are_no_face_have_no_confidence(head: Head) -> None:
+    random = np.random.default_rng(1)
+    state = MaskEstimator(head).estimate(observe(head, Truth(), 0.0, 40.0, random))
+    assert state.confidence < 0.5
+
+
+def test_the_offset_returns_to_rest_and_is_bounded(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    moved = estimator.estimate(observe(head, Truth(place_mm=(300.0, 0.0, -600.0)), 1.0))
+    assert 0 < moved.offset_mm[0] <= 30.0
+
+
+def test_reset_forgets_the_patient(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    first = settle(MaskEstimator(head), head, Truth())
+    settle(estimator, head, Truth(yaw_deg=25, expression={"jawOpen": 0.6}))
+    estimator.reset()
+    again = settle(estimator, head, Truth())
+    np.testing.assert_allclose(again.rotation, first.rotation, atol=1e-6)
+    np.testing.assert_allclose(again.expression, first.expression, atol=1e-6)
