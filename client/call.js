@@ -39,7 +39,14 @@ export class Call {
 
   /** @param {(state: import("./events.js").RoomState) => void} onState */
   follow(onState) {
-    void followRoom(this.invitation.room, this.invitation.token, onState, this.stopper.signal);
+    const { room, token } = this.invitation;
+    void followRoom(room, token, (state) => {
+      this.tell("events", "");
+      onState(state);
+    }, (refusal) => {
+      if (refusal.final) this.refuse(refusal);
+      else this.tell("events", refusal.message);
+    }, this.stopper.signal);
   }
 
   /**
@@ -49,16 +56,11 @@ export class Call {
    * @param {AbortSignal} [signal]
    */
   async keep(name, open, signal = this.stopper.signal) {
-    const tell = (/** @type {string} */ trouble) => {
-      if (trouble) this.troubles.set(name, trouble);
-      else this.troubles.delete(name);
-      this.onTrouble([...this.troubles.values()][0] ?? "");
-    };
     signal.addEventListener("abort", () => {
       if (signal === this.stopper.signal) return;
       this.sessions.get(name)?.end();
       this.sessions.delete(name);
-      tell("");
+      this.tell(name, "");
     });
     let wait = FIRST_WAIT_MS;
     while (!signal.aborted && !this.stopper.signal.aborted) {
@@ -69,7 +71,7 @@ export class Call {
           return;
         }
         this.sessions.set(name, session);
-        tell("");
+        this.tell(name, "");
         wait = FIRST_WAIT_MS;
         await Promise.race([
           session.lost(), session.silent(), aborted(signal), aborted(this.stopper.signal),
@@ -79,20 +81,36 @@ export class Call {
           session.end();
         }
         if (signal.aborted || this.stopper.signal.aborted) return;
-        tell("The connection was lost. Connecting again …");
+        this.tell(name, "The connection was lost. Connecting again …");
       } catch (error) {
         if (error instanceof Refusal && error.final) {
-          this.end();
-          this.onEnd(error);
+          this.refuse(error);
           return;
         }
         if (signal.aborted || this.stopper.signal.aborted) return;
         // What is no Refusal is a fault of the browser's, worded for programmers.
-        tell(error instanceof Refusal ? error.message : "Connecting again …");
+        this.tell(name, error instanceof Refusal ? error.message : "Connecting again …");
       }
       await new Promise((resolve) => setTimeout(resolve, wait));
       wait = Math.min(2 * wait, LONGEST_WAIT_MS);
     }
+  }
+
+  /**
+   * @param {string} name of the session
+   * @param {string} trouble "" where it is over
+   */
+  tell(name, trouble) {
+    if (trouble) this.troubles.set(name, trouble);
+    else this.troubles.delete(name);
+    this.onTrouble([...this.troubles.values()][0] ?? "");
+  }
+
+  /** @param {Refusal} refusal after which there is no call any more */
+  refuse(refusal) {
+    if (this.stopper.signal.aborted) return;
+    this.end();
+    this.onEnd(refusal);
   }
 
   /** Leaves. */

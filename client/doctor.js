@@ -38,7 +38,7 @@ function play(video) {
 async function enter() {
   join.disabled = true;
   message.textContent = "";
-  const invitation = readInvitation();
+  const invitation = readInvitation(observing ? "observer" : "doctor");
   const media = observing ? null : await openDevices(cameras, microphones);
   const stop = () => media?.getTracks().forEach((track) => track.stop());
   let trouble = "";
@@ -101,7 +101,7 @@ if (lacking) {
   join.disabled = true;
 } else {
   try {
-    readInvitation();
+    readInvitation(observing ? "observer" : "doctor");
   } catch (error) {
     refuse(error);
   }

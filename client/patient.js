@@ -24,7 +24,7 @@ function refuse(error) {
 async function enter() {
   join.disabled = true;
   message.textContent = "";
-  const invitation = readInvitation();
+  const invitation = readInvitation("patient");
   const media = await openDevices(cameras, microphones);
   const stop = () => media.getTracks().forEach((track) => track.stop());
   let trouble = "";
@@ -76,7 +76,7 @@ if (lacking) {
   join.disabled = true;
 } else {
   try {
-    readInvitation();
+    readInvitation("patient");
   } catch (error) {
     refuse(error);
   }
