@@ -122,11 +122,39 @@ export class Call {
 }
 
 /**
+ * Gives what plays streams with sound; where the browser forbids that, without, and shows a button
+ * that turns the sound on.
+ * @param {HTMLButtonElement} sound
+ */
+export function player(sound) {
+  /** @type {Set<HTMLVideoElement>} */
+  const silenced = new Set();
+  sound.addEventListener("click", () => {
+    for (const video of silenced) video.muted = false;
+    silenced.clear();
+    sound.hidden = true;
+  });
+  return (/** @type {HTMLVideoElement} */ video, /** @type {MediaStream} */ media) => {
+    // Called for each track; setting the same stream again would break off the playing.
+    if (video.srcObject === media) return;
+    video.srcObject = media;
+    video.play().catch((error) => {
+      // An AbortError is a newer stream in this one's place.
+      if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
+      video.muted = true;
+      silenced.add(video);
+      sound.hidden = false;
+      void video.play().catch(() => undefined);
+    });
+  };
+}
+
+/**
  * Shows other people's streams in a list, and takes them away when they leave.
  * @param {Call} call
  * @param {HTMLElement} list
  * @param {(url: string, token: string, onMedia: (media: MediaStream) => void) => Promise<import("./whip.js").Session>} view
- * @param {(video: HTMLVideoElement) => void} play
+ * @param {(video: HTMLVideoElement, media: MediaStream) => void} play
  */
 export function people(call, list, view, play) {
   /** @type {Map<string, AbortController>} */
@@ -154,10 +182,7 @@ export function people(call, list, view, play) {
       list.append(figure);
       const { room, token } = call.invitation;
       const url = `/whep/${encodeURIComponent(room)}/${encodeURIComponent(id)}`;
-      void call.keep(id, () => view(url, token, (media) => {
-        video.srcObject = media;
-        play(video);
-      }), stopper.signal);
+      void call.keep(id, () => view(url, token, (media) => play(video, media)), stopper.signal);
     }
   };
 }
@@ -169,12 +194,15 @@ export function people(call, list, view, play) {
  * @param {[string, string]} captions while sending, while paused
  */
 export function pauseButton(button, tracks, captions) {
-  button.addEventListener("click", () => {
-    const paused = button.getAttribute("aria-pressed") !== "true";
+  const show = (/** @type {boolean} */ paused) => {
     for (const track of tracks) track.enabled = !paused;
-    button.setAttribute("aria-pressed", String(paused));
+    button.classList.toggle("paused", paused);
     button.textContent = captions[paused ? 1 : 0];
-  });
+  };
+  button.hidden = tracks.length === 0;
+  // In the place of an earlier call's.
+  button.onclick = () => show(!button.classList.contains("paused"));
+  show(false);
 }
 
 /** What the patient's tracking state means, in words for the patient and for the doctor. */

@@ -1,4 +1,4 @@
-import { Call, element, pauseButton, people, TRACKING } from "./call.js";
+import { Call, element, pauseButton, people, player, TRACKING } from "./call.js";
 import { listDevices, openDevices } from "./devices.js";
 import { readInvitation } from "./invitation.js";
 import { Refusal, surroundings } from "./messages.js";
@@ -10,7 +10,7 @@ const join = element("join", HTMLButtonElement);
 const status = element("status", HTMLElement);
 const message = element("message", HTMLElement);
 const mask = element("mask", HTMLVideoElement);
-const sound = element("sound", HTMLButtonElement);
+const play = player(element("sound", HTMLButtonElement));
 const observing = location.pathname === "/observer";
 
 /** @param {unknown} error */
@@ -21,18 +21,6 @@ function refuse(error) {
   element("entrance", HTMLElement).hidden = false;
   element("consultation", HTMLElement).hidden = true;
   join.disabled = false;
-}
-
-/**
- * Plays with sound; where the browser forbids that, without, and offers a button.
- * @param {HTMLVideoElement} video
- */
-function play(video) {
-  video.play().catch(() => {
-    video.muted = true;
-    sound.hidden = false;
-    void video.play().catch(() => undefined);
-  });
 }
 
 async function enter() {
@@ -54,16 +42,13 @@ async function enter() {
   status.textContent = "Connecting …";
 
   const room = encodeURIComponent(invitation.room);
-  void call.keep("mask", () => view(`/whep/${room}/patient`, invitation.token, (stream) => {
-    mask.srcObject = stream;
-    play(mask);
-  }));
+  void call.keep("mask", () => view(`/whep/${room}/patient`, invitation.token, (stream) => play(mask, stream)));
   if (media) {
     void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media));
     element("own", HTMLVideoElement).srcObject = media;
     element("own-figure", HTMLElement).hidden = false;
     pauseButton(element("mute", HTMLButtonElement), media.getAudioTracks(), ["Mute", "Unmute"]);
-    pauseButton(element("camera", HTMLButtonElement), media.getVideoTracks(), ["Pause camera", "Go on"]);
+    pauseButton(element("camera", HTMLButtonElement), media.getVideoTracks(), ["Camera off", "Camera on"]);
   }
   const show = people(call, element("people", HTMLElement), view, play);
   call.follow(({ patient, streams }) => {
@@ -82,12 +67,6 @@ async function enter() {
   });
 }
 
-sound.addEventListener("click", () => {
-  for (const video of document.querySelectorAll("video")) {
-    if (video.id !== "own") video.muted = false;
-  }
-  sound.hidden = true;
-});
 join.addEventListener("click", () => void enter().catch(refuse));
 window.addEventListener("hashchange", () => location.reload());
 if (observing) {

@@ -1,4 +1,4 @@
-import { Call, element, pauseButton, people, TRACKING } from "./call.js";
+import { Call, element, pauseButton, people, player, TRACKING } from "./call.js";
 import { listDevices, openDevices } from "./devices.js";
 import { readInvitation } from "./invitation.js";
 import { Refusal, surroundings } from "./messages.js";
@@ -9,6 +9,7 @@ const microphones = element("microphone-choice", HTMLSelectElement);
 const join = element("join", HTMLButtonElement);
 const status = element("status", HTMLElement);
 const message = element("message", HTMLElement);
+const play = player(element("sound", HTMLButtonElement));
 const preview = element("preview", HTMLVideoElement);
 
 /** @param {unknown} error */
@@ -41,10 +42,8 @@ async function enter() {
 
   const room = encodeURIComponent(invitation.room);
   void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media));
-  void call.keep("preview", () => view(`/whep/${room}/patient`, invitation.token, (stream) => {
-    preview.srcObject = stream;
-  }));
-  const show = people(call, element("people", HTMLElement), view, (video) => void video.play().catch(() => undefined));
+  void call.keep("preview", () => view(`/whep/${room}/patient`, invitation.token, (stream) => play(preview, stream)));
+  const show = people(call, element("people", HTMLElement), view, play);
   call.follow(({ patient, streams }) => {
     show(streams.filter(({ id }) => id !== "patient"));
     const words = /** @type {Record<string, string>} */ (TRACKING.patient);
@@ -52,7 +51,7 @@ async function enter() {
   });
 
   pauseButton(element("mute", HTMLButtonElement), media.getAudioTracks(), ["Mute", "Unmute"]);
-  pauseButton(element("camera", HTMLButtonElement), media.getVideoTracks(), ["Pause camera", "Go on"]);
+  pauseButton(element("camera", HTMLButtonElement), media.getVideoTracks(), ["Pause camera", "Resume camera"]);
   const leave = () => {
     call.end();
     stop();

@@ -8,6 +8,7 @@ source's tells which frame each one is.
 
 import asyncio
 import json
+import os
 import random
 import sys
 import time
@@ -156,6 +157,7 @@ async def measure(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "digitalmask.bench.relay_process", kind, str(slow_s),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # as the command line sets it
     )  # fmt: skip
     if process.stdin is None or process.stdout is None:
         raise ConfigurationError("the relay's process has no pipes")

@@ -15,6 +15,7 @@ from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
 
 _LEAST, _MOST = 32, 8192
+_CUT_OFF_S = 0.5  # missing of the promised length; containers round by less
 _QUARTER_TURNS = {0: 0, 90: 1, 180: 2, 270: 3}
 
 
@@ -91,6 +92,14 @@ class VideoReader:
         except (av.error.FFmpegError, OSError) as error:
             self.stopped_at_s = at_s
             self.stopped_because = str(error.strerror or type(error).__name__)
+            return
+        # A file that was cut off ends without an error, before the time that it promises.
+        video = self._video
+        if video.duration is not None and video.time_base is not None:
+            promised_s = float((video.duration + (video.start_time or 0)) * video.time_base)
+            if promised_s - at_s > max(_CUT_OFF_S, 2.0 / float(self.rate)):
+                self.stopped_at_s = at_s
+                self.stopped_because = "the file ends too early"
 
     def _patient_frame(self, frame: av.VideoFrame, before_s: float) -> PatientFrame:
         if not (_LEAST <= frame.width <= _MOST and _LEAST <= frame.height <= _MOST):

@@ -56,6 +56,8 @@ class VideoWriter:
         self._video: av.VideoStream | None = None
         self._audio: av.AudioStream | None = None
         self._last_pts = -1
+        # Sound that comes before the first picture is drawn waits for it.
+        self._early_sound: list[av.Packet[Any]] = []
 
     def __enter__(self) -> "VideoWriter":
         """The writer itself."""
@@ -95,6 +97,8 @@ class VideoWriter:
     def write_sound(self, packet: "av.Packet[Any]") -> None:
         """Append the source's sound, decoded and encoded anew."""
         if self._audio is None:
+            if self._video is None and self._audio_source is not None:
+                self._early_sound.append(packet)
             return
         try:
             frames = packet.decode()
@@ -107,18 +111,21 @@ class VideoWriter:
     def _start(self, masked: MaskedFrame) -> av.VideoStream:
         try:
             video = self._container.add_stream(self._codec, rate=self._rate, options=self._options)
-            assert isinstance(video, av.VideoStream)
+            assert isinstance(video, av.VideoStream)  # noqa: S101 - for the type
             video.width, video.height = masked.width, masked.height
             video.pix_fmt = "yuv420p"
             video.codec_context.time_base = Fraction(1, 90000)
             if self._audio_source is not None:
                 rate = 48000 if self._audio_codec == "libopus" else self._audio_source.rate
                 audio = self._container.add_stream(self._audio_codec, rate=rate)
-                assert isinstance(audio, av.AudioStream)
+                assert isinstance(audio, av.AudioStream)  # noqa: S101 - for the type
                 self._audio = audio
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError(f"cannot write {self.path.name}: {error}") from error
         self._video = video
+        early, self._early_sound = self._early_sound, []
+        for packet in early:
+            self.write_sound(packet)
         return video
 
     def _mux(self, packets: "list[av.Packet[Any]]") -> None:

@@ -401,12 +401,13 @@ class MaskRenderer:
         self._ground_mesh.render(moderngl.TRIANGLES, vertices=3)
         gl.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         gl.front_face = "cw"  # rows run downwards, which turns every triangle over
-        for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-            self._render_eye(eye, seen, points)
         pairs = points[self._head.lip_pairs]
         parted = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1) - self._lips_rest_mm
         mouth_open = parted.max() > _LIPS_PARTED_MM
         self._skin_mesh.render(vertices=self._teeth_end if mouth_open else self._opaque_end)
+        # After the skin, which hides most of the balls: their shader is the dear one.
+        for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
+            self._render_eye(eye, seen, points)
         gl.enable(moderngl.BLEND)
         gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
         self._skin_mesh.render(vertices=self._skin_end - self._teeth_end, first=self._teeth_end)
