@@ -8,11 +8,17 @@ import pytest
 _ROOT = Path(__file__).resolve().parent.parent
 
 
+def data_folder() -> Path | None:
+    """The folder of real videos and faces, where it is at hand."""
+    chosen = os.environ.get("DIGITALMASK_TEST_DATA")
+    folder = Path(chosen) if chosen else _ROOT.parent / "shared" / "data"
+    return folder if folder.is_dir() else None
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real videos and faces, or a skip."""
-    chosen = os.environ.get("DIGITALMASK_TEST_DATA")
-    folder = Path(chosen) if chosen else _ROOT.parent / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"no test data in {folder} (set DIGITALMASK_TEST_DATA)")
+    folder = data_folder()
+    if folder is None:
+        pytest.skip("no test data in ../shared/data (set DIGITALMASK_TEST_DATA)")
     return folder

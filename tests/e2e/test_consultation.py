@@ -1,6 +1,7 @@
 """The whole way in two real browsers: a patient's camera becomes a mask on the doctor's screen."""
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -21,8 +22,12 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from digitalmask.relay.invitations import Role, invite, read_key
+from digitalmask.simulation import SimulatedPatient
+from tests.conftest import data_folder
 
 pytestmark = [pytest.mark.browser, pytest.mark.gl, pytest.mark.models]
+
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 _SIZE = (640, 480)
 _CAMERA_S = 6
@@ -62,26 +67,35 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert process.wait(10) == 0
 
 
+def real_face(video: Path) -> Iterator[Picture]:
+    """A real face in a wide grey frame."""
+    with av.open(str(video)) as source:
+        for frame in source.decode(video=0):
+            wide = np.full((480, 640, 3), 128, np.uint8)
+            wide[:, 80:560] = cv2.resize(frame.to_ndarray(format="rgb24"), (480, 480))
+            yield wide
+
+
+def simulated_face() -> Iterator[Picture]:
+    patient = SimulatedPatient()
+    for number in itertools.count():
+        yield patient.frame(number / 30, _SIZE)
+
+
 @pytest.fixture(scope="module")
-def camera(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A real face as the fake camera's film, and a tone as the microphone's."""
+def camera(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A face as the fake camera's film, a real one where it is at hand; a tone for the voice."""
     folder = tmp_path_factory.mktemp("camera")
     film, tone = folder / "camera.y4m", folder / "voice.wav"
-    with (
-        av.open(str(test_data / "video" / "d6.mp4")) as source,
-        av.open(str(film), "w", format="yuv4mpegpipe") as target,
-    ):
+    data = data_folder()
+    pictures = real_face(data / "video" / "d6.mp4") if data else simulated_face()
+    with av.open(str(film), "w", format="yuv4mpegpipe") as target:
         stream = target.add_stream("rawvideo", rate=30)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = _SIZE
         stream.pix_fmt = "yuv420p"
-        for number, frame in enumerate(source.decode(video=0)):
-            if number == 30 * _CAMERA_S:
-                break
-            rgb = frame.to_ndarray(format="rgb24")
-            wide = np.full((480, 640, 3), 128, np.uint8)
-            wide[:, 80:560] = cv2.resize(rgb, (480, 480))
-            shown = av.VideoFrame.from_ndarray(wide, format="rgb24").reformat(format="yuv420p")
+        for number, picture in enumerate(itertools.islice(pictures, 30 * _CAMERA_S)):
+            shown = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
             shown.pts = number
             target.mux(stream.encode(shown))
         target.mux(stream.encode(None))
@@ -172,7 +186,7 @@ def frame_rate(page: Page, selector: str, seconds: float = 5.0) -> float:
     return float(count) / seconds
 
 
-def grab(page: Page, selector: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def grab(page: Page, selector: str) -> Picture:
     """The picture in a <video>, RGB, as large as it is sent."""
     url = page.evaluate(
         """(selector) => {
@@ -227,21 +241,21 @@ def test_doctor_sees_the_mask_move_and_hears_the_voice(
     doctor.wait_for_timeout(2000)
 
     rate = frame_rate(doctor, "#mask")
-    pictures = []
+    pictures, previews = [], []
     for _ in range(6):
         pictures.append(grab(doctor, "#mask"))
+        previews.append(grab(patient, "#preview"))
         doctor.wait_for_timeout(400)
-    preview = grab(patient, "#preview")
     keep = os.environ.get("DIGITALMASK_SCREENSHOTS")
     if keep:
         doctor.screenshot(path=f"{keep}/doctor.png")
         patient.screenshot(path=f"{keep}/patient.png")
 
     # It is the mask: near what the patient is shown, far from every frame of the camera, and on
-    # the renderer's cool ground, which the film (warm wall, grey bars) has nowhere in its corners.
+    # the renderer's cool ground, which the film (grey bars or a warm wall) has not in its corners.
     with av.open(str(camera[0])) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-    for picture in pictures:
+    for picture, preview in zip(pictures, previews, strict=True):
         assert likeness(picture, preview) > 0.85
         assert max(likeness(picture, frame) for frame in frames[::5]) < 0.8
         corner = picture[:40, :40].reshape(-1, 3).mean(axis=0)

@@ -1,1 +1,6 @@
-"""A patient who does not exist, drawn by a path of its own."""
+"""Patients who do not exist, drawn by a path of their own, with all that they do known exactly."""
+
+from digitalmask.simulation.patient import SimulatedPatient
+from digitalmask.simulation.pose import EyePose, PatientPose
+
+__all__ = ["EyePose", "PatientPose", "SimulatedPatient"]

@@ -1,0 +1,58 @@
+"""The simulated patient: a person, a camera, a conversation."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitalmask.simulation.conversation import pose_at, voice
+from digitalmask.simulation.drawing import LIGHTINGS, PatientDrawing
+from digitalmask.simulation.people import load_person
+from digitalmask.simulation.pose import PatientPose
+
+_NOISE_TILES = 8
+
+
+class SimulatedPatient:
+    """A patient who does not exist, for demonstrations, tests and measurements.
+
+    number: which of the six people. lighting: "window" or "lamp". noise: standard deviation of the
+    camera's noise, in steps of 8 bits. One thread owns it: the first that draws.
+    Raises AssetError without its data file, RenderingError without OpenGL.
+    """
+
+    def __init__(self, number: int = 0, lighting: str = "window", noise: float = 1.5) -> None:
+        self._person = load_person(number)
+        self._lighting = LIGHTINGS[lighting]
+        self._noise = noise
+        self._random = np.random.default_rng(number)
+        self._drawing: PatientDrawing | None = None
+        self._tiles: NDArray[np.int16] | None = None
+
+    def draw(self, pose: PatientPose, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The camera's picture of a pose, (height, width, 3) RGB; size is (width, height)."""
+        if self._drawing is None:
+            self._drawing = PatientDrawing(self._person, self._lighting)
+        picture = self._drawing.draw(pose, size)
+        if not self._noise:
+            return picture
+        width, height = size
+        if self._tiles is None or self._tiles.shape[1:3] != (height, width):
+            grain = self._random.normal(0, self._noise, (_NOISE_TILES, height, width, 3))
+            self._tiles = np.round(grain).astype(np.int16)
+        tile = self._tiles[self._random.integers(_NOISE_TILES)]
+        shift = tuple(self._random.integers(0, (height, width)))
+        noisy = picture + np.roll(tile, shift, (0, 1))
+        return np.asarray(np.clip(noisy, 0, 255), np.uint8)
+
+    def frame(self, t_s: float, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The camera's picture at a moment of the conversation, which repeats itself."""
+        return self.draw(pose_at(t_s), size)
+
+    def speech(self, t0_s: float, seconds: float, rate: int) -> NDArray[np.int16]:
+        """The patient's voice in the conversation, mono."""
+        return voice(t0_s, seconds, rate)
+
+    def close(self) -> None:
+        """Give the drawing's context back."""
+        if self._drawing is not None:
+            self._drawing.close()
+            self._drawing = None
