@@ -1,6 +1,6 @@
-"""Makes `client/example.png`: the simulated patient beside the mask that a doctor sees.
+"""Makes `client/example.jpg`: the simulated patient beside the mask that a doctor sees.
 
-python -m models.example OUT.png
+python -m models.example OUT.jpg
 """
 
 import sys
@@ -32,7 +32,7 @@ def main() -> int:
         if number in [int(moment * _RATE) for moment in _MOMENTS_S]:
             rows.append(np.vstack([picture, masked.rgb])[:, 80:560])
     together = Image.fromarray(np.hstack(rows)).resize((1080, 720), Image.Resampling.LANCZOS)
-    together.quantize(255).save(Path(sys.argv[1]), optimize=True)
+    together.save(Path(sys.argv[1]), quality=88)
     return 0
 
 
