@@ -17,6 +17,7 @@ PRelu. ONNX Runtime's CPU provider computes PRelu outside of its blocked layout,
 """
 
 import argparse
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -371,7 +372,17 @@ class Conversion:
 
 def convert(source: Path, split_prelu: bool = True) -> bytes:
     """The network of a .tflite file as a serialised ONNX model."""
-    return bytes(Conversion(source.read_bytes(), split_prelu).convert().SerializeToString())
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise SystemExit(f"tflite_to_onnx: cannot read {source}: {error.strerror}") from error
+    if data[4:8] != b"TFL3":
+        raise SystemExit(f"tflite_to_onnx: {source} is no TensorFlow Lite network")
+    try:
+        model = Conversion(data, split_prelu).convert()
+    except struct.error as error:
+        raise SystemExit(f"tflite_to_onnx: {source} is damaged") from error
+    return bytes(model.SerializeToString())
 
 
 def main() -> int:

@@ -293,7 +293,7 @@ def test_observer_watches_without_a_camera(server: Server, person: Callable[[str
     [
         (lambda server: server.link(Role.DOCTOR, hours=-1), "has expired"),
         (lambda server: server.link(Role.DOCTOR)[:-6] + "AAAAAA", "not valid"),
-        (lambda server: f"{server.base}/patient", "not valid"),
+        (lambda server: f"{server.base}/patient", "personal link"),
     ],
     ids=["expired", "forged", "without invitation"],
 )

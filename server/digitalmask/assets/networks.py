@@ -6,11 +6,11 @@ is written beside its place and moved there when it is whole.
 """
 
 import hashlib
+import http.client
 import os
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
@@ -141,10 +141,10 @@ def _download(url: str, part: Path) -> None:
             with part.open("wb") as file:
                 while chunk := answer.read(1 << 16):
                     file.write(chunk)
-    except (OSError, urllib.error.URLError) as error:
-        reason = getattr(error, "reason", None) or error
+    except (OSError, http.client.HTTPException) as error:
+        reason = " ".join(str(getattr(error, "reason", None) or error).split())
         raise AssetError(f"no answer ({reason})") from error
-    if expected is not None and part.stat().st_size != int(expected):
+    if expected is not None and str(part.stat().st_size) != expected:
         raise AssetError(f"cut off after {part.stat().st_size} of {expected} bytes")
 
 

@@ -5,12 +5,13 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from digitalmask import __version__
 from digitalmask.errors import DigitalMaskError
 
 # One module a command, in the order of `--help`; each is imported only for its own parser.
-_COMMANDS = ("serve", "invite", "mask", "models")
+_COMMANDS = ("serve", "invite", "mask", "bench", "models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,9 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Spinning BLAS threads beside a software renderer cost up to half of the speed (measured);
     # the matrices here are small.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    parser = argparse.ArgumentParser(
-        prog="digitalmask", description="A live privacy filter for telemedicine."
-    )
+    parser = _Parser(prog="digitalmask", description="A live privacy filter for telemedicine.")
     parser.add_argument("--version", action="version", version=f"digitalmask {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in _COMMANDS:
@@ -33,3 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says wrong usage in one line; the sub-parsers are of this kind too."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with 2."""
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")

@@ -1,5 +1,6 @@
 """Reads a video file frame by frame: any container and codec that PyAV reads."""
 
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import av
 import numpy as np
 from av.container import InputContainer
+from numpy.typing import NDArray
 
 from digitalmask.errors import MediaError
 from digitalmask.media.frame_clock import FrameClock
@@ -16,7 +18,6 @@ from digitalmask.media.patient_frame import PatientFrame
 
 _LEAST, _MOST = 32, 8192
 _CUT_OFF_S = 0.5  # missing of the promised length; containers round by less
-_QUARTER_TURNS = {0: 0, 90: 1, 180: 2, 270: 3}
 
 
 class VideoReader:
@@ -77,9 +78,13 @@ class VideoReader:
         A damaged file yields what can be read; then `stopped_at_s` says where it ended.
         """
         at_s = 0.0
+        ends_s: dict[int, float] = {}
         streams = [self._video] + ([self.audio] if self.audio else [])
         try:
             for packet in self._container.demux(streams):
+                if packet.dts is not None:
+                    end = packet.dts + (packet.duration or 0)
+                    ends_s[packet.stream_index] = float(end * packet.time_base)
                 if self.audio is not None and packet.stream_index == self.audio.index:
                     if packet.dts is not None:
                         yield packet
@@ -94,23 +99,44 @@ class VideoReader:
             self.stopped_because = str(error.strerror or type(error).__name__)
             return
         # A file that was cut off ends without an error, before the time that it promises.
-        video = self._video
+        if self._missing_s(ends_s) > max(_CUT_OFF_S, 2.0 / float(self.rate)):
+            self.stopped_at_s = at_s
+            self.stopped_because = "the file ends too early"
+
+    def _missing_s(self, ends_s: dict[int, float]) -> float:
+        """How much of the promised length is not there; 0 where the file promises nothing."""
+        video, container = self._video, self._container
         if video.duration is not None and video.time_base is not None:
             promised_s = float((video.duration + (video.start_time or 0)) * video.time_base)
-            if promised_s - at_s > max(_CUT_OFF_S, 2.0 / float(self.rate)):
-                self.stopped_at_s = at_s
-                self.stopped_because = "the file ends too early"
+            return promised_s - ends_s.get(video.index, 0.0)
+        if container.duration is not None:  # Matroska, WebM and FLV: of picture and sound together
+            promised_s = (container.duration + (container.start_time or 0)) / av.time_base
+            return promised_s - max(ends_s.values(), default=0.0)
+        return 0.0
 
     def _patient_frame(self, frame: av.VideoFrame, before_s: float) -> PatientFrame:
         if not (_LEAST <= frame.width <= _MOST and _LEAST <= frame.height <= _MOST):
             raise MediaError(f"{self.path} has pictures of {frame.width}x{frame.height} pixels")
-        rgb = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-        turns = _QUARTER_TURNS.get(round(frame.rotation) % 360, 0)
-        if turns:
-            rgb = np.ascontiguousarray(np.rot90(rgb, turns))
+        rgb = _upright(frame, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
         time_base = frame.time_base or Fraction(1, 90000)
         pts = frame.pts
         if pts is None:
             pts = round((before_s + 1 / self.rate) / time_base)
         clock = FrameClock(float(pts * time_base), pts, time_base)
         return PatientFrame(clock, rgb)
+
+
+def _upright(frame: av.VideoFrame, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture as the file says it is to be shown, turned and mirrored by its display matrix.
+
+    The matrix (ISO/IEC 14496-12, 8.3.2) takes x, y of the stored picture to a x + c y, b x + d y.
+    """
+    side_data: Any = frame.side_data
+    matrix = side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return rgb
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        rgb = rgb.swapaxes(0, 1)
+        a, d = c, b
+    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

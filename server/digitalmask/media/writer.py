@@ -26,6 +26,7 @@ _VIDEO_CODECS = {
     ".webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"}),
 }
 _AUDIO_CODECS = {".mp4": "aac", ".mov": "aac", ".mkv": "aac", ".webm": "libopus"}
+_AAC_RATES = av.Codec("aac", "w").audio_rates or []  # sound of another rate is resampled
 
 
 class VideoWriter:
@@ -116,7 +117,9 @@ class VideoWriter:
             video.pix_fmt = "yuv420p"
             video.codec_context.time_base = Fraction(1, 90000)
             if self._audio_source is not None:
-                rate = 48000 if self._audio_codec == "libopus" else self._audio_source.rate
+                rate = self._audio_source.rate
+                if self._audio_codec == "libopus" or rate not in _AAC_RATES:
+                    rate = 48000
                 audio = self._container.add_stream(self._audio_codec, rate=rate)
                 assert isinstance(audio, av.AudioStream)  # noqa: S101 - for the type
                 self._audio = audio
