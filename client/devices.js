@@ -15,12 +15,13 @@ export async function listDevices(cameras, microphones) {
  * Opens the chosen camera and microphone; throws a Refusal.
  * @param {HTMLSelectElement} cameras
  * @param {HTMLSelectElement} microphones
+ * @param {{width: number, height: number, frameRate: number}} wanted
  */
-export async function openDevices(cameras, microphones) {
+export async function openDevices(cameras, microphones, { width, height, frameRate }) {
   const chosen = (/** @type {string} */ id) => (id ? { deviceId: { exact: id } } : {});
   try {
     return await navigator.mediaDevices.getUserMedia({
-      video: { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30 }, ...chosen(cameras.value) },
+      video: { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate, max: frameRate }, ...chosen(cameras.value) },
       audio: { echoCancellation: true, noiseSuppression: true, ...chosen(microphones.value) },
     });
   } catch (error) {

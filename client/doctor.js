@@ -11,6 +11,10 @@ const status = element("status", HTMLElement);
 const message = element("message", HTMLElement);
 const mask = element("mask", HTMLVideoElement);
 const play = player(element("sound", HTMLButtonElement));
+// The patient sees the doctor small, beside their own mask; the patient's browser is to do as
+// little as can be.
+const OWN_CAMERA = { width: 480, height: 360, frameRate: 20 };
+const OWN_BIT_S = 600_000;
 const observing = location.pathname === "/observer";
 
 /** @param {unknown} error */
@@ -27,7 +31,7 @@ async function enter() {
   join.disabled = true;
   message.textContent = "";
   const invitation = readInvitation(observing ? "observer" : "doctor");
-  const media = observing ? null : await openDevices(cameras, microphones);
+  const media = observing ? null : await openDevices(cameras, microphones, OWN_CAMERA);
   const stop = () => media?.getTracks().forEach((track) => track.stop());
   let trouble = "";
   const call = new Call(invitation, (text) => {
@@ -44,7 +48,7 @@ async function enter() {
   const room = encodeURIComponent(invitation.room);
   void call.keep("mask", () => view(`/whep/${room}/patient`, invitation.token, (stream) => play(mask, stream)));
   if (media) {
-    void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media));
+    void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media, OWN_BIT_S));
     element("own", HTMLVideoElement).srcObject = media;
     element("own-figure", HTMLElement).hidden = false;
     pauseButton(element("mute", HTMLButtonElement), media.getAudioTracks(), ["Mute", "Unmute"]);

@@ -10,6 +10,9 @@ const join = element("join", HTMLButtonElement);
 const status = element("status", HTMLElement);
 const message = element("message", HTMLElement);
 const play = player(element("sound", HTMLButtonElement));
+// What the mask is read from.
+const CAMERA = { width: 640, height: 480, frameRate: 30 };
+const CAMERA_BIT_S = 2_500_000;
 const preview = element("preview", HTMLVideoElement);
 
 /** @param {unknown} error */
@@ -26,7 +29,7 @@ async function enter() {
   join.disabled = true;
   message.textContent = "";
   const invitation = readInvitation("patient");
-  const media = await openDevices(cameras, microphones);
+  const media = await openDevices(cameras, microphones, CAMERA);
   const stop = () => media.getTracks().forEach((track) => track.stop());
   let trouble = "";
   const call = new Call(invitation, (text) => {
@@ -41,7 +44,7 @@ async function enter() {
   status.textContent = "Connecting …";
 
   const room = encodeURIComponent(invitation.room);
-  void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media));
+  void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media, CAMERA_BIT_S));
   void call.keep("preview", () => view(`/whep/${room}/patient`, invitation.token, (stream) => play(preview, stream)));
   const show = people(call, element("people", HTMLElement), view, play);
   call.follow(({ patient, streams }) => {

@@ -13,7 +13,6 @@ const SILENCE_LIMIT_MS = 8000;
 const SILENCE_LOOK_MS = 2000;
 /** Chromium starts at 300 kbit/s and takes 20 s to rise, unless the answer says otherwise. */
 const START_KBIT_S = 2000;
-const MOST_BIT_S = 2_500_000;
 
 /** One session with the server. */
 export class Session {
@@ -83,15 +82,16 @@ export class Session {
  * @param {string} url
  * @param {string} token
  * @param {MediaStream} media
+ * @param {number} maxBitrate of the video, bit/s
  */
-export async function publish(url, token, media) {
+export async function publish(url, token, media, maxBitrate) {
   const connection = new RTCPeerConnection({ iceServers: await iceServers() });
   for (const track of media.getTracks()) {
     // Movement is what is examined: rather a softer picture than a halting one.
     if (track.kind === "video") track.contentHint = "motion";
     connection.addTransceiver(track, {
       direction: "sendonly", streams: [media],
-      sendEncodings: track.kind === "video" ? [{ maxBitrate: MOST_BIT_S }] : [{}],
+      sendEncodings: track.kind === "video" ? [{ maxBitrate }] : [{}],
     });
   }
   return connect(connection, url, token);

@@ -17,7 +17,7 @@ from digitalmask.pipeline import LivePipeline, Masker, PipelineStatus, Tracking
 from digitalmask.relay.invitations import Invitation, Role
 from digitalmask.relay.masked_video import MaskedVideo
 from digitalmask.relay.patient_camera import watch_camera
-from digitalmask.relay.peer import answer
+from digitalmask.relay.peer import answer, key_frame_request
 from digitalmask.relay.voice import Voice
 
 PATIENT_STREAM = "patient"
@@ -26,13 +26,17 @@ _MOST_DOCTORS_AND_OBSERVERS = 9
 
 @dataclass(slots=True)
 class Session:
-    """One WHIP or WHEP session of one person."""
+    """One WHIP or WHEP session of one person.
+
+    want_key_frame: asks whom the frames come from.
+    """
 
     id: str
     invitation: Invitation
     stream: str
     publishes: bool
     connection: RTCPeerConnection | None = None
+    want_key_frame: Callable[[], None] | None = None
     tracks: list[MediaStreamTrack] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -83,21 +87,21 @@ class Room:
     async def watch(self, invitation: Invitation, stream: str, offer: str) -> tuple[Session, str]:
         """WHEP: send one of the room's streams."""
         self._admit(invitation)
+        want_key_frame: Callable[[], None] | None = None
         if stream == PATIENT_STREAM:
             tracks: list[MediaStreamTrack] = [self._masked_video().viewer()]
             # Patients see what the doctor sees, and do not hear themselves.
             if invitation.role is not Role.PATIENT:
                 tracks.append(self._voice.listener())
         elif stream in self._doctors:
-            tracks = [
-                self._relay.subscribe(track, buffered=track.kind == "audio")
-                for track in self._doctors[stream]
-            ]
+            # Coded frames, of which none may be left out.
+            tracks = [self._relay.subscribe(track) for track in self._doctors[stream]]
+            want_key_frame = self._publisher(stream).want_key_frame
         else:
             raise SignallingError(404, f"there is no stream {stream!r} in this room")
         await self._end_older(invitation, stream)
         session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=False)
-        session.tracks = tracks
+        session.tracks, session.want_key_frame = tracks, want_key_frame
         self._sessions[session.id] = session
         return session, await self._connect(session, offer, None, tuple(tracks))
 
@@ -161,6 +165,9 @@ class Room:
         }
         if invitation.id not in present and len(present) >= _MOST_DOCTORS_AND_OBSERVERS:
             raise SignallingError(409, "this room is full")
+
+    def _publisher(self, stream: str) -> Session:
+        return next(s for s in self._sessions.values() if s.publishes and s.stream == stream)
 
     def _publishing(self, role: Role) -> list[Session]:
         return [s for s in self._sessions.values() if s.publishes and s.invitation.role is role]
@@ -229,10 +236,21 @@ class Room:
             task.add_done_callback(self._endings.discard)
 
         try:
-            session.connection, sdp = await answer(offer, on_track, outgoing, ended)
+            # What a doctor sends is handed on as it is; the patient's camera is decoded, for the
+            # mask alone.
+            session.connection, sdp = await answer(
+                offer,
+                on_track,
+                outgoing,
+                ended,
+                forward=session.publishes and session.invitation.role is Role.DOCTOR,
+                on_key_frame=None if session.publishes else session.want_key_frame,
+            )
         except SignallingError:
             await self._end(session)
             raise
+        if session.publishes:
+            session.want_key_frame = key_frame_request(session.connection)
         self._tell()
         return sdp
 

@@ -1,9 +1,8 @@
 """The mask itself: one head, drawn from a `MaskState` with OpenGL, without a screen."""
 
-import ctypes
 from dataclasses import dataclass
-from typing import Any
 
+import cv2
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from digitalmask.errors import RenderingError
 from digitalmask.mask_state import EyeState, MaskState
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
+from digitalmask.opengl import finisher, offscreen_context
 from digitalmask.rendering import shaders
 from digitalmask.rendering.backdrop import backdrop
 from digitalmask.rendering.eyelids import lid_drives, move_lids, pupil_offset_mm
@@ -25,7 +25,7 @@ _DISTANCE_MM = 650.0  # of the camera: a video consultation's
 _FRAME_HEIGHT_MM = 272.0  # what the picture's height shows: the head (215 mm) fills 79 % of it
 _FRAME_WIDTH_MM = 220.0  # and its width at the least, in portrait
 _EYES_ABOVE_MIDDLE_MM = 2.0
-_SAMPLES = 4
+_SAMPLES = 2  # a pixel, across and down
 # The neck bends here, and takes this share of the head's turn.
 _NECK_PIVOT_MM = (0.0, -75.0, -62.0)
 _NECK_SHARE = 0.35
@@ -40,26 +40,10 @@ _MARGIN_MM = 9.0  # lashes, and what lies between the vertices that are looked a
 # In radii of the ball: beyond the corners of the lids, within the temple.
 _FLANGE_REACH, _FLANGE_FRONT = 1.17, 0.24
 _LASH_ROOT_MM = 0.15
-
-
-def _finisher() -> Any:
-    """OpenGL's glFinish through ctypes, which lets go of Python's lock while it waits."""
-    for name in ("libGL.so.1", "libOpenGL.so.0"):
-        try:
-            return ctypes.CDLL(name).glFinish
-        except (OSError, AttributeError):
-            continue
-    raise RenderingError("OpenGL's library is missing: apt-get install libegl1 libgl1")
-
-
-def _context(device_index: int) -> moderngl.Context:
-    try:
-        return moderngl.create_standalone_context(backend="egl", device_index=device_index)
-    # moderngl raises plain Exception for missing libraries and devices.
-    except Exception as error:  # noqa: BLE001
-        raise RenderingError(
-            f"no OpenGL device {device_index} ({error}): apt-get install libegl1 libgl1"
-        ) from None
+_MARGIN_PLACES = 12  # along the lids, as the eye's shader has them
+# Places and lengths of the shaders' uniform blocks.
+_VIEW_BLOCK, _VIEW_BYTES = 0, 128
+_EYE_BLOCK, _EYE_BYTES = 1, 80 + 16 * _MARGIN_PLACES
 
 
 def _cap(
@@ -118,33 +102,37 @@ class _View:
             scale=np.array([2 * height / width / frame_mm, 2 / frame_mm]),
         )
 
-    def uniforms(self) -> dict[str, bytes]:
-        """The view's uniforms, as the shaders take them."""
-        return {
-            "turn": np.ascontiguousarray(self.turn.T, np.float32).tobytes(),
-            "neck_turn": np.ascontiguousarray(self.neck_turn.T, np.float32).tobytes(),
-            "neck_pivot": np.array(_NECK_PIVOT_MM, np.float32).tobytes(),
-            "place": self.place.astype(np.float32).tobytes(),
-            "scale": self.scale.astype(np.float32).tobytes(),
-            "distance_mm": np.array(_DISTANCE_MM, np.float32).tobytes(),
-        }
+    def block(self) -> bytes:
+        """The shaders' block `View`, in the layout std140."""
+        return b"".join(
+            [
+                _columns(self.turn),
+                _columns(self.neck_turn),
+                np.array([*_NECK_PIVOT_MM, _DISTANCE_MM], np.float32).tobytes(),
+                np.array([*self.place, *self.scale], np.float32).tobytes(),
+            ]
+        )
 
-    def columns(self, points: Floats, size: tuple[int, int]) -> tuple[int, int]:
-        """First and last (exclusive) column of pixels that the head may touch.
-
-        In steps of a sixteenth of the width, so that few kinds of strips are needed.
-        """
-        few = points[points[:, 1] > _FADE_BOTTOM_MM][::7]
-        turned = few @ self.turn[[0, 2]].T.astype(np.float32)
-        bust = np.array(_NECK_PIVOT_MM) @ self.turn.T + (few - _NECK_PIVOT_MM) @ self.neck_turn.T
+    def box(self, points: Floats, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """The pixels that the head may touch: first column and row, last ones (exclusive)."""
+        few = points[points[:, 1] > _FADE_BOTTOM_MM][::7].astype(np.float64)
         low = few[:, 1] < _NECK_TOP_MM
-        across = np.concatenate([turned, bust[low][:, [0, 2]]])
-        x = across[:, 0] * _DISTANCE_MM / (_DISTANCE_MM - across[:, 1]) + self.place[0]
-        share = (np.array([x.min() - _MARGIN_MM, x.max() + _MARGIN_MM]) * self.scale[0] + 1) / 2
-        step = max(size[0] // 16, 2)
-        first = int(np.clip(np.floor(share[0] * size[0] / step) * step, 0, size[0] - step))
-        last = int(np.clip(np.ceil(share[1] * size[0] / step) * step, first + step, size[0]))
-        return first, last
+        bust = self.turn @ _NECK_PIVOT_MM + (few[low] - _NECK_PIVOT_MM) @ self.neck_turn.T
+        view = np.concatenate([few @ self.turn.T, bust])
+        xy = view[:, :2] * (_DISTANCE_MM / (_DISTANCE_MM - view[:, 2:])) + self.place
+        low_mm, high_mm = xy.min(axis=0) - _MARGIN_MM, xy.max(axis=0) + _MARGIN_MM
+        corners = np.array([[low_mm[0], -high_mm[1]], [high_mm[0], -low_mm[1]]])
+        pixels = (corners * self.scale + 1) / 2 * size
+        first = np.clip(np.floor(pixels[0]), 0, np.array(size) - 1).astype(int)
+        last = np.clip(np.ceil(pixels[1]), first + 1, size).astype(int)
+        return int(first[0]), int(first[1]), int(last[0]), int(last[1])
+
+
+def _columns(matrix: Floats) -> bytes:
+    """A 3x3 matrix in the layout std140: three columns of four."""
+    padded = np.zeros((3, 4), np.float32)
+    padded[:, :3] = matrix.T
+    return padded.tobytes()
 
 
 class MaskRenderer:
@@ -156,11 +144,9 @@ class MaskRenderer:
 
     def __init__(self, head: Head, device_index: int = 0) -> None:
         self._head = head
-        self._finish = _finisher()
-        self._gl = _context(device_index)
-        self._size: tuple[int, int] | None = None
-        self._targets: list[Any] = []
-        self._strips: dict[int, tuple[moderngl.Framebuffer, moderngl.Framebuffer]] = {}
+        self._finish = finisher()
+        self._gl = offscreen_context(device_index)
+        self._large: moderngl.Framebuffer | None = None
         points, triangles = head.vertices_mm, head.triangles
         self._flat_expressions = head.expressions_mm.reshape(len(head.expressions_mm), -1)
         corners = triangles.ravel()
@@ -177,56 +163,54 @@ class MaskRenderer:
 
     def _build(self, points: Floats, triangles: NDArray[np.int32]) -> None:
         gl, head = self._gl, self._head
-        self._skin = gl.program(
-            vertex_shader=shaders.SKIN_VERTEX, fragment_shader=shaders.SKIN_FRAGMENT
-        )
-        self._eye = gl.program(
-            vertex_shader=shaders.EYE_VERTEX, fragment_shader=shaders.EYE_FRAGMENT
-        )
-        self._lash = gl.program(
-            vertex_shader=shaders.LASH_VERTEX, fragment_shader=shaders.LASH_FRAGMENT
-        )
-        self._ground = gl.program(
-            vertex_shader=shaders.BACKDROP_VERTEX, fragment_shader=shaders.BACKDROP_FRAGMENT
-        )
+        self._view_block = gl.buffer(reserve=_VIEW_BYTES, dynamic=True)
+        self._view_block.bind_to_uniform_block(_VIEW_BLOCK)
+        self._eye_block = gl.buffer(reserve=_EYE_BYTES, dynamic=True)
+        self._eye_block.bind_to_uniform_block(_EYE_BLOCK)
+        skin = self._program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT)
+        border = self._program(shaders.BORDER_VERTEX, shaders.BORDER_FRAGMENT)
+        neck = self._program(shaders.SKIN_VERTEX, shaders.NECK_FRAGMENT)
+        eye = self._program(shaders.EYE_VERTEX, shaders.EYE_FRAGMENT)
+        lash = self._program(shaders.LASH_VERTEX, shaders.LASH_FRAGMENT)
         marks = np.stack(
             [head.occlusion, head.brow_mm, head.lip_mm, head.part.astype(np.float32)], axis=1
         )
         still = np.concatenate([marks, self._neck(points)[:, None]], axis=1).astype(np.float32)
-        # Opaque skin and the mouth's lining first, then the teeth and gums, then the neck where it
-        # fades out; what has faded is left out.
+        # What has faded with the neck is left out.
         low, parts = points[triangles, 1], head.part[triangles]
         teeth = (parts >= GUMS).all(1)
         fading = (parts == SKIN).all(1) & (low.min(1) < _FADE_TOP_MM)
         fading &= self._neck(points)[triangles].max(1) > 0
-        ordered = [
-            triangles[~fading & ~teeth],
-            triangles[teeth],
-            triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)],
-        ]
-        ends = 3 * np.cumsum([len(some) for some in ordered])
-        self._opaque_end, self._teeth_end, self._skin_end = (int(end) for end in ends)
+        # The colour changes within these triangles: it is worked out for every pixel.
+        edged = (parts == SKIN).all(1) & ~fading
+        edged &= _crosses(head.brow_mm[triangles], *shaders.BROW_EDGE_MM) | _crosses(
+            head.lip_mm[triangles], *shaders.LIP_EDGE_MM
+        )
         pairs = points[head.lip_pairs]
         self._lips_rest_mm = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
         self._moving = np.zeros((len(points), 6), np.float32)
         self._moving_buffer = gl.buffer(reserve=self._moving.nbytes, dynamic=True)
-        self._skin_mesh = gl.vertex_array(
-            self._skin,
-            [
-                (self._moving_buffer, "3f 3f", "point", "normal"),
-                (gl.buffer(still.tobytes()), "4f 1f", "tint", "neck"),
-            ],
-            gl.buffer(np.concatenate(ordered).astype(np.int32).tobytes()),
-        )
+        still_buffer = gl.buffer(still.tobytes())
+
+        def skin_mesh(program: moderngl.Program, some: NDArray[np.int32]) -> moderngl.VertexArray:
+            return gl.vertex_array(
+                program,
+                [
+                    (self._moving_buffer, "3f 3f", "point", "normal"),
+                    (still_buffer, "4f 1f", "tint", "neck"),
+                ],
+                gl.buffer(np.ascontiguousarray(some, np.int32).tobytes()),
+            )
+
+        self._skin_mesh = skin_mesh(skin, triangles[~fading & ~teeth & ~edged])
+        self._border_mesh = skin_mesh(border, triangles[edged])
+        self._teeth_mesh = skin_mesh(skin, triangles[teeth])
+        self._neck_mesh = skin_mesh(neck, triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)])
         cap, cap_triangles = _cap()
         self._eye_mesh = gl.vertex_array(
-            self._eye,
+            eye,
             [(gl.buffer(cap.astype(np.float32).tobytes()), "3f", "unit")],
             gl.buffer(cap_triangles.tobytes()),
-        )
-        corners = np.array([-1, -1, 3, -1, -1, 3], np.float32)
-        self._ground_mesh = gl.vertex_array(
-            self._ground, [(gl.buffer(corners.tobytes()), "2f", "corner")]
         )
         self._lash_points = [self._lash_ribbon(eye) for eye in (RIGHT, LEFT)]
         count = sum(len(ribbon) for ribbon in self._lash_points)
@@ -240,7 +224,7 @@ class MaskRenderer:
                         order += [a, a + 1, a + 4, a, a + 4, a + 3]
                 first += 3 * len(margin)
         self._lash_mesh = gl.vertex_array(
-            self._lash,
+            lash,
             [(self._lash_buffer, "3f 3f", "point", "along")],
             gl.buffer(np.array(order, np.int32).tobytes()),
         )
@@ -295,32 +279,33 @@ class MaskRenderer:
             places.append(np.stack([root, middle, tip], axis=1).reshape(-1, 3))
         return np.concatenate(places)
 
-    def _resize(self, size: tuple[int, int]) -> None:
-        if size == self._size:
-            return
-        for target in self._targets:
-            target.release()
-        self._strips = {}
-        self._picture = self._gl.texture(size, 3, backdrop(size).tobytes(), alignment=1)
-        self._targets = [self._picture]
-        self._size = size
+    def _program(self, vertex_shader: str, fragment_shader: str) -> moderngl.Program:
+        program = self._gl.program(vertex_shader=vertex_shader, fragment_shader=fragment_shader)
+        for name, place in (("View", _VIEW_BLOCK), ("Eye", _EYE_BLOCK)):
+            if name in program:
+                block = program[name]
+                assert isinstance(block, moderngl.UniformBlock)  # noqa: S101 - for the type
+                block.binding = place
+        return program
 
-    def _strip(self, width: int, height: int) -> tuple[moderngl.Framebuffer, moderngl.Framebuffer]:
-        """Where a strip of the picture is drawn with several samples, and where it is resolved."""
-        if width not in self._strips:
-            gl, size = self._gl, (width, height)
-            colour = gl.renderbuffer(size, 4, samples=_SAMPLES)
-            depth = gl.depth_renderbuffer(size, samples=_SAMPLES)
-            plain = gl.renderbuffer(size, 4)
-            strip = (gl.framebuffer([colour], depth), gl.framebuffer([plain]))
-            self._targets += [*strip, colour, depth, plain]
-            self._strips[width] = strip
-        return self._strips[width]
+    def _target(self, width: int, height: int) -> moderngl.Framebuffer:
+        """Where to draw a box of so many pixels with several samples each; it only grows."""
+        gl, large = self._gl, self._large
+        size = (_SAMPLES * width, _SAMPLES * height)
+        if large is None or large.width < size[0] or large.height < size[1]:
+            if large is not None:
+                size = (max(size[0], large.width), max(size[1], large.height))
+                for part in (large.color_attachments[0], large.depth_attachment, large):
+                    part.release()
+            size = (-(-size[0] // 64) * 64, -(-size[1] // 64) * 64)
+            large = gl.framebuffer([gl.renderbuffer(size, 4)], gl.depth_renderbuffer(size))
+            self._large = large
+        return large
 
     def draw(self, state: MaskState, size: tuple[int, int], clock: FrameClock) -> MaskedFrame:
         """Draw one mask, `size` (width, height) in pixels, both even.
 
-        Only the strip of the picture that the head stands in is drawn; the rest is backdrop.
+        Only the box of the picture that the head stands in is drawn; the rest is backdrop.
         """
         width, height = size
         if min(size) < 2 or width % 2 or height % 2:
@@ -328,20 +313,26 @@ class MaskRenderer:
         try:
             # Another renderer of this thread may have made its own context the current one.
             with self._gl:
-                self._resize(size)
                 points = self._pose(state)
                 view = _View.of(state, size)
-                first, last = view.columns(points, size)
-                drawn, resolved = self._strip(last - first, height)
-                drawn.viewport = (-first, 0, width, height)
-                self._render(state, points, view, drawn, first)
-                self._gl.copy_framebuffer(resolved, drawn)
+                left, top, right, bottom = view.box(points, size)
+                across, down = _SAMPLES * (right - left), _SAMPLES * (bottom - top)
+                drawn = self._target(right - left, bottom - top)
+                drawn.viewport = (
+                    -_SAMPLES * left,
+                    -_SAMPLES * top,
+                    _SAMPLES * width,
+                    _SAMPLES * height,
+                )
+                self._render(state, points, view, drawn)
                 self._finish()
-                pixels = resolved.read(components=3, alignment=1)
+                pixels = drawn.read(viewport=(0, 0, across, down), components=4, alignment=1)
         except moderngl.Error as error:
             raise RenderingError(f"OpenGL's context was lost: {error}") from None
+        samples = np.frombuffer(pixels, np.uint8).reshape(down, across, 4)
+        mean = cv2.resize(samples, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         rgb = backdrop(size).copy()
-        rgb[:, first:last] = np.frombuffer(pixels, np.uint8).reshape(height, last - first, 3)
+        _lay(np.asarray(mean, np.uint8), rgb[top:bottom, left:right])
         return MaskedFrame(clock, rgb)
 
     def close(self) -> None:
@@ -385,39 +376,39 @@ class MaskRenderer:
         points: Floats,
         view: "_View",
         drawn: moderngl.Framebuffer,
-        first_column: int,
     ) -> None:
         gl = self._gl
-        uniforms = view.uniforms()
-        for program in (self._skin, self._eye, self._lash):
-            for name, value in uniforms.items():
-                if name in program:  # the compiler drops what a shader does not need
-                    program[name].write(value)
-        self._ground["first_column"].value = first_column
+        self._view_block.write(view.block())
         drawn.use()
         drawn.clear()
-        gl.disable(moderngl.DEPTH_TEST | moderngl.BLEND | moderngl.CULL_FACE)
-        self._picture.use(0)
-        self._ground_mesh.render(moderngl.TRIANGLES, vertices=3)
+        gl.disable(moderngl.BLEND)
         gl.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         gl.front_face = "cw"  # rows run downwards, which turns every triangle over
+        self._border_mesh.render()
+        self._skin_mesh.render()
         pairs = points[self._head.lip_pairs]
         parted = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1) - self._lips_rest_mm
-        mouth_open = parted.max() > _LIPS_PARTED_MM
-        self._skin_mesh.render(vertices=self._teeth_end if mouth_open else self._opaque_end)
+        if parted.max() > _LIPS_PARTED_MM:
+            self._teeth_mesh.render()
         # After the skin, which hides most of the balls: their shader is the dear one.
         for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
             self._render_eye(eye, seen, points)
         gl.enable(moderngl.BLEND)
-        gl.blend_func = moderngl.SRC_ALPHA, moderngl.ONE_MINUS_SRC_ALPHA
-        self._skin_mesh.render(vertices=self._skin_end - self._teeth_end, first=self._teeth_end)
+        # What is drawn is colour times cover; cover itself adds up.
+        gl.blend_func = (
+            moderngl.SRC_ALPHA,
+            moderngl.ONE_MINUS_SRC_ALPHA,
+            moderngl.ONE,
+            moderngl.ONE_MINUS_SRC_ALPHA,
+        )
+        self._neck_mesh.render()
         gl.disable(moderngl.CULL_FACE)
         drawn.depth_mask = False
         self._lash_mesh.render()
         drawn.depth_mask = True
 
     def _render_eye(self, eye: int, seen: EyeState, points: Floats) -> None:
-        head, program = self._head, self._eye
+        head = self._head
         rig, centre, radius = head.lids[eye], head.eye_centres_mm[eye], head.eyeball_mm
         x, y = pupil_offset_mm(seen)
         axis = np.array([x, y, np.sqrt(radius**2 - x * x - y * y)]) / radius
@@ -425,28 +416,39 @@ class MaskRenderer:
         right /= np.linalg.norm(right)
         gaze = np.stack([right, np.cross(axis, right), axis])
         ends, upper, lower = _margin_heights(rig, centre, points)
-        program["gaze"].write(np.ascontiguousarray(gaze, np.float32).tobytes())
-        program["centre"].value = tuple(float(value) for value in centre)
-        program["radius"].value = radius
-        program["pupil_mm"].value = seen.pupil_mm
-        program["lateral"].value = float(np.sign(centre[0]))
-        program["fissure"].value = ends
-        program["upper_lid"].write(upper.astype(np.float32).tobytes())
-        program["lower_lid"].write(lower.astype(np.float32).tobytes())
+        margins = np.zeros((len(upper), 4), np.float32)
+        margins[:, 0], margins[:, 1] = upper, lower
+        rest = [*centre, radius, *ends, seen.pupil_mm, np.sign(centre[0])]
+        self._eye_block.write(
+            _columns(gaze.T) + np.array(rest, np.float32).tobytes() + margins.tobytes()
+        )
         self._eye_mesh.render()
+
+
+def _crosses(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
+    """Of triangles' values (n, 3): whether the range from low to high is met between corners."""
+    return np.asarray((values.max(1) > low) & (values.min(1) < high))
+
+
+def _lay(drawn: NDArray[np.uint8], ground: NDArray[np.uint8]) -> None:
+    """Lay colours times cover (h, w, 4) on the ground (h, w, 3), in place."""
+    left = cv2.cvtColor(255 - drawn[..., 3], cv2.COLOR_GRAY2RGB)
+    cv2.multiply(ground, left, dst=left, scale=1 / 255)
+    cv2.add(left, cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), dst=left)
+    ground[...] = left
 
 
 def _margin_heights(
     rig: LidRig, centre: Floats, points: Floats
 ) -> tuple[tuple[float, float], Floats, Floats]:
-    """Ends of the fissure (x, medial first) and both margins' heights at twelve places between.
+    """Ends of the fissure (x, medial first) and both margins' heights at places between.
 
     All beside the eyeball's centre.
     """
     upper, lower = points[rig.upper_margin] - centre, points[rig.lower_margin] - centre
     medial = (upper[0, 0] + lower[0, 0]) / 2
     lateral = (upper[-1, 0] + lower[-1, 0]) / 2
-    places = np.linspace(medial, lateral, 12)
+    places = np.linspace(medial, lateral, _MARGIN_PLACES)
     heights = []
     for margin in (upper, lower):
         order = np.argsort(margin[:, 0])

@@ -1,12 +1,18 @@
 """The mask's GLSL. Light and camera stand still in the view frame; colours are linear inside."""
 
+# From where to where lips and brows change the skin's colour: depth within them, mm.
+LIP_EDGE_MM = (-1.1, 1.3)
+BROW_EDGE_MM = (-2.0, 2.2)
+
 # Common to all: the view transform. `turn` turns the head, `neck_turn` its neck, which follows
 # by a part only; `place` is (x, y) of the head in the picture, in mm at the head's distance.
 _VIEW = """#version 330
-uniform mat3 turn, neck_turn;
-uniform vec3 neck_pivot;
-uniform vec2 place, scale;
-uniform float distance_mm;
+layout(std140) uniform View {
+    mat3 turn, neck_turn;
+    vec3 neck_pivot;
+    float distance_mm;
+    vec2 place, scale;
+};
 
 vec3 to_view(vec3 p, float neck) {
     vec3 head = turn * p;
@@ -46,28 +52,27 @@ vec3 encoded(vec3 linear) {
 }
 """
 
-# The skin's light is worked out per vertex (the mesh is fine where it bends), the borders of lips
-# and brows per pixel.
-SKIN_VERTEX = (
-    _VIEW
-    + _LIGHT
-    + """
+# The skin's light is worked out per vertex (the mesh is fine where it bends), and its colour too;
+# but the borders of lips and brows per pixel.
+_SHARE = """
+// What the lips and the brows leave of the skin's own colour; depth in a brow, in the lips, mm.
+vec3 left_by(vec2 marks) {
+    vec3 share = mix(vec3(1.0), vec3(0.872, 0.748, 0.779), smoothstep(-1.1, 1.3, marks.y));
+    return share * mix(vec3(1.0), vec3(0.60, 0.575, 0.56), smoothstep(-2.0, 2.2, marks.x));
+}
+"""
+
+_SKIN_LIGHT = """
 in vec3 point, normal;
 in vec4 tint;      // occlusion, depth in a brow mm, depth in the lips mm, part
 in float neck;
-out vec3 lit;
-out vec3 marks;    // depth in a brow, in the lips, height of the neck; mm
 
-void main() {
-    vec3 view = to_view(point, neck);
+vec3 skin_light(vec3 view) {
     vec3 n = normalize(mix(turn * normal, neck_turn * normal, neck));
     vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
     float gloss = 0.045 + 0.03 * smoothstep(-1.1, 1.3, tint.z);
-    // The jaw, however wide it opens, does not fade with the neck.
-    marks = vec3(tint.y, tint.z, mix(-100.0, point.y, smoothstep(0.0, 0.3, neck)));
     vec3 albedo = vec3(0.655, 0.505, 0.420);
     if (tint.w > 0.5) {
-        marks.xy = vec2(-8.0);
         if (tint.w < 1.5) {
             albedo = vec3(0.34, 0.12, 0.11);
         } else if (tint.w < 2.5) {
@@ -88,35 +93,85 @@ void main() {
     float grazing = 1.0 - clamp(dot(n, eye), 0.0, 1.0);
     float rim = grazing * grazing * grazing * clamp(dot(n, rim_from) + 0.55, 0.0, 1.0);
     float mirror = pow(clamp(dot(n, normalize(key_from + eye)), 0.0, 1.0), 22.0);
-    lit = albedo * light + vec3(0.20, 0.22, 0.24) * rim * open;
-    lit += gloss * mirror * room * (1.0 + 3.0 * grazing);
+    vec3 lit = albedo * light + vec3(0.20, 0.22, 0.24) * rim * open;
+    return lit + gloss * mirror * room * (1.0 + 3.0 * grazing);
+}
+"""
+
+SKIN_VERTEX = (
+    _VIEW
+    + _LIGHT
+    + _SHARE
+    + _SKIN_LIGHT
+    + """
+out vec4 shade;    // colour, and how much of the neck is left
+
+void main() {
+    vec3 view = to_view(point, neck);
+    shade.rgb = encoded(skin_light(view) * left_by(tint.yz));
+    // The jaw, however wide it opens, does not fade with the neck.
+    shade.a = smoothstep(-150.0, -112.0, mix(-100.0, point.y, smoothstep(0.0, 0.3, neck)));
     gl_Position = to_clip(view);
 }
 """
 )
 
-SKIN_FRAGMENT = (
-    "#version 330\n"
-    + _LIGHT
-    + """
-in vec3 lit, marks;
+SKIN_FRAGMENT = """#version 330
+in vec4 shade;
 out vec4 colour;
+void main() { colour = vec4(shade.rgb, 1.0); }
+"""
 
+NECK_FRAGMENT = """#version 330
+in vec4 shade;
+out vec4 colour;
+void main() { colour = shade; }
+"""
+
+BORDER_VERTEX = (
+    _VIEW
+    + _LIGHT
+    + _SKIN_LIGHT
+    + """
+out vec3 lit;
+out vec2 marks;
 void main() {
-    // Of the skin's own colour, what the lips and the brows leave.
-    vec3 share = mix(vec3(1.0), vec3(0.872, 0.748, 0.779), smoothstep(-1.1, 1.3, marks.y));
-    share *= mix(vec3(1.0), vec3(0.60, 0.575, 0.56), smoothstep(-2.0, 2.2, marks.x));
-    colour = vec4(encoded(lit * share), smoothstep(-150.0, -112.0, marks.z));
+    vec3 view = to_view(point, neck);
+    lit = skin_light(view);
+    marks = tint.yz;
+    gl_Position = to_clip(view);
 }
 """
 )
 
+BORDER_FRAGMENT = (
+    "#version 330\n"
+    + _LIGHT
+    + _SHARE
+    + """
+in vec3 lit;
+in vec2 marks;
+out vec4 colour;
+void main() { colour = vec4(encoded(lit * left_by(marks)), 1.0); }
+"""
+)
+
+_EYE = """
+layout(std140) uniform Eye {
+    mat3 gaze;         // eye frame (z along the visual axis) to head frame
+    vec3 centre;
+    float radius;
+    vec2 fissure;      // x of both ends beside the eyeball's centre, medial first
+    float pupil_mm, lateral;
+    vec4 margins[12];  // heights of the upper and the lower lid along the fissure
+};
+"""
+
 EYE_VERTEX = (
     _VIEW
+    + _EYE
     + """
 in vec3 unit;
-uniform vec3 centre;
-uniform float radius;
 out vec3 view, from_centre;
 void main() {
     from_centre = unit * radius;
@@ -127,14 +182,11 @@ void main() {
 )
 
 EYE_FRAGMENT = (
-    "#version 330\n"
+    _VIEW
+    + _EYE
     + _LIGHT
     + """
 in vec3 view, from_centre;
-uniform mat3 turn, gaze;          // gaze: eye frame (z along the visual axis) to head frame
-uniform float radius, pupil_mm, distance_mm, lateral;
-uniform vec2 fissure;             // x of both ends beside the eyeball's centre, medial first
-uniform float upper_lid[12], lower_lid[12];
 out vec4 colour;
 
 const float iris_mm = 5.85;       // half of 11.7 mm
@@ -149,10 +201,9 @@ void main() {
 
     float column = clamp((from_centre.x - fissure.x) / (fissure.y - fissure.x), 0.0, 1.0) * 11.0;
     int at = min(int(column), 10);
-    float upper = mix(upper_lid[at], upper_lid[at + 1], column - float(at));
-    float lower = mix(lower_lid[at], lower_lid[at + 1], column - float(at));
-    float below_upper = upper - from_centre.y;
-    float above_lower = from_centre.y - lower;
+    vec2 lids = mix(margins[at], margins[at + 1], column - float(at)).xy;
+    float below_upper = lids.x - from_centre.y;
+    float above_lower = from_centre.y - lids.y;
 
     // Sclera: warm, a little pink towards the corners.
     vec3 albedo = vec3(0.70, 0.665, 0.625);
@@ -243,20 +294,5 @@ void main() {
     cover = max(cover, 1.0 - smoothstep(0.0, 0.22, lash.x));
     float fade = 1.0 - smoothstep(0.35, 1.0, lash.x);
     colour = vec4(vec3(0.20, 0.155, 0.13), cover * fade * lash.z);
-}
-"""
-
-BACKDROP_VERTEX = """#version 330
-in vec2 corner;
-void main() { gl_Position = vec4(corner, 0.0, 1.0); }
-"""
-
-BACKDROP_FRAGMENT = """#version 330
-uniform sampler2D picture;
-uniform int first_column;
-out vec4 colour;
-void main() {
-    ivec2 at = ivec2(gl_FragCoord.xy) + ivec2(first_column, 0);
-    colour = vec4(texelFetch(picture, at, 0).rgb, 1.0);
 }
 """
