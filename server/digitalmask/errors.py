@@ -28,6 +28,10 @@ class RenderingError(DigitalMaskError):
     """OpenGL is missing, or its context was lost."""
 
 
+class PipelineError(DigitalMaskError):
+    """A patient's masker has ended or does not answer."""
+
+
 class InvitationError(DigitalMaskError):
     """An invitation is forged, expired, or does not allow what was asked."""
 

@@ -20,7 +20,7 @@ from aiortc.contrib.media import MediaRelay
 
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline import Masker, make_masker
+from digitalmask.pipeline import FrameMasker, isolated, make_masker
 from digitalmask.relay.invitations import Role, invite
 from digitalmask.relay.peer import offer_loopback
 from digitalmask.relay.rooms import Rooms
@@ -30,10 +30,10 @@ _SLOW_FRAME_S = 0.12  # a quarter of the camera's rate, still below the watchdog
 _BEFORE_SLOW_S = 5.0
 
 
-def _slowed(make: Callable[[], Masker], slow_s: float) -> Callable[[], Masker]:
+def _slowed(make: Callable[[], FrameMasker], slow_s: float) -> Callable[[], FrameMasker]:
     """Maskers that take `_SLOW_FRAME_S` a frame for `slow_s` from the sixth second on."""
 
-    def slow_masker() -> Masker:
+    def slow_masker() -> FrameMasker:
         masker = make()
         mask, started_at_s = masker.mask, time.monotonic()
 
@@ -90,7 +90,7 @@ async def _serve(kind: str, slow_s: float, folder: Path) -> None:
     keys = Keys("k" * 48, "a" * 48)  # good for this process and this loopback address alone
     room_id = "bench"
     if kind == "masked":
-        make = make_masker("auto")
+        make = isolated(make_masker, "auto")
         rooms = Rooms(_slowed(make, slow_s) if slow_s else make, folder / "rooms.json")
         room_id = rooms.create()
         app = make_app(rooms, keys, [])

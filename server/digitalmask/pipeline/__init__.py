@@ -2,6 +2,16 @@
 
 from digitalmask.pipeline.assembly import make_masker
 from digitalmask.pipeline.live import LivePipeline, PipelineStatus
-from digitalmask.pipeline.masker import Masker, Tracking
+from digitalmask.pipeline.masker import Masker
+from digitalmask.pipeline.masker_process import isolated
+from digitalmask.pipeline.stages import FrameMasker, Tracking
 
-__all__ = ["LivePipeline", "Masker", "PipelineStatus", "Tracking", "make_masker"]
+__all__ = [
+    "FrameMasker",
+    "LivePipeline",
+    "Masker",
+    "PipelineStatus",
+    "Tracking",
+    "isolated",
+    "make_masker",
+]

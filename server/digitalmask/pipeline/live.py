@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
+from digitalmask.errors import DigitalMaskError, PipelineError
 from digitalmask.mask_state import Card
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.newest_slot import NewestSlot
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline.masker import Masker, Tracking
+from digitalmask.pipeline.stages import FrameMasker, Tracking
 from digitalmask.rendering import draw_card, fade
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _SILENCE_S = 1.0
 _CARD_INTERVAL_S = 0.1
 # A worker that hangs for so long is left behind and a new one started.
 _ABANDON_S = 5.0
+_TRY_AGAIN_S = 1.0  # between attempts to make a masker
 _MOST_ABANDONED = 5  # each leaves a thread behind; then the card stays
 
 
@@ -66,7 +68,7 @@ class LivePipeline:
 
     def __init__(
         self,
-        make_masker: Callable[[], Masker],
+        make_masker: Callable[[], FrameMasker],
         on_frame: Callable[[MaskedFrame], None],
         size: tuple[int, int] | None = None,
     ) -> None:
@@ -85,6 +87,7 @@ class LivePipeline:
         self._status = PipelineStatus()
         self._replaced = 0
         self._abandoned = 0
+        self._said: set[tuple[str, str]] = set()
         self._worker = _Worker(self)
         self._worker.thread.start()
         self._watchdog = threading.Thread(target=self._watch, name="mask-watchdog", daemon=True)
@@ -116,21 +119,25 @@ class LivePipeline:
 
     def work(self, worker: _Worker) -> None:
         """The worker's thread."""
-        masker: Masker | None = None
+        masker: FrameMasker | None = None
+        tried_at_s = -_TRY_AGAIN_S
         while not self._closed.is_set() and worker is self._worker:
+            if masker is None and time.monotonic() - tried_at_s >= _TRY_AGAIN_S:
+                tried_at_s = time.monotonic()
+                masker = self._masker_or_none()
             frame = worker.slot.take(0.5)
             if frame is None:
                 continue
             worker.busy_since_s = time.monotonic()
             try:
                 if masker is None:
-                    masker = self._make_masker()
+                    raise PipelineError("there is no masker")
                 masked = masker.mask(frame, self._size)
                 status = PipelineStatus(
                     masker.tracking, 0.0, dict(masker.stage_ms), 0, masker.provider
                 )
             except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-                _log.warning("the mask cannot be made: %s; a card is shown", type(error).__name__)
+                self._say_once("the mask cannot be made: %s; a card is shown", type(error).__name__)
                 masked = draw_card(Card.FAULT, self._last_size, frame.clock)
                 status = PipelineStatus(tracking=Tracking.FAULT)
             late = time.monotonic() - worker.busy_since_s > _STALE_S
@@ -145,6 +152,20 @@ class LivePipeline:
             self._emit(masked)
         if masker is not None:
             masker.close()
+
+    def _masker_or_none(self) -> FrameMasker | None:
+        try:
+            return self._make_masker()
+        except DigitalMaskError as error:
+            self._say_once("no masker can be made (%s); a card is shown", str(error))
+        except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+            self._say_once("no masker can be made (%s); a card is shown", type(error).__name__)
+        return None
+
+    def _say_once(self, what: str, detail: str) -> None:
+        if (what, detail) not in self._said:
+            self._said.add((what, detail))
+            _log.warning(what, detail)
 
     def _emit(self, masked: MaskedFrame, from_watchdog: bool = False) -> None:
         with self._lock:

@@ -1,15 +1,19 @@
 """The synchronous core: one frame in, one mask or card out, whatever happens in between."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
+from fractions import Fraction
 
-from digitalmask.mask_state import Card
+import numpy as np
+
+from digitalmask.mask_state import Card, neutral_state
+from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline.stages import Estimator, Renderer, Tracker
+from digitalmask.pipeline.stages import Estimator, Renderer, Tracker, Tracking
 from digitalmask.rendering import draw_card, fade
 
 _log = logging.getLogger(__name__)
@@ -21,15 +25,6 @@ _HOLD_S = 0.150
 _FADE_S = 0.200
 # After a loss of so long it may be somebody else: the estimator's neutral is forgotten.
 _FORGET_S = 3.0
-
-
-class Tracking(StrEnum):
-    """What the pages say of the patient's face."""
-
-    WAITING = "waiting"
-    FOLLOWING = "following"
-    LOST = "lost"
-    FAULT = "fault"
 
 
 class Masker:
@@ -59,6 +54,18 @@ class Masker:
         self._card_share = 0.0
         self._shared_at_s = 0.0
         self._logged: set[str] = set()
+
+    def warm_up(self, size: tuple[int, int]) -> None:
+        """Do once what is slow the first time: shaders are compiled, memory is taken.
+
+        A fault is not told here: it comes again with the first frame, which has its card.
+        """
+        clock = FrameClock(0.0, 0, Fraction(1, 90000))
+        with contextlib.suppress(Exception):
+            self._tracker.track(PatientFrame(clock, np.zeros((size[1], size[0], 3), np.uint8)))
+            self._tracker.reset()
+            self._renderer = self._renderer or self._make_renderer()
+            self._renderer.draw(neutral_state(), size, clock)
 
     def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
         """The mask for this frame, or a card; never raises for a fault in a stage.

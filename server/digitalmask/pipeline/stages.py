@@ -1,5 +1,6 @@
-"""What the loop asks of each stage."""
+"""What the loop asks of each stage, and of them all together."""
 
+from enum import StrEnum
 from typing import Protocol
 
 from digitalmask.mask_state import MaskState
@@ -7,6 +8,15 @@ from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.observation import FaceObservation
+
+
+class Tracking(StrEnum):
+    """What the pages say of the patient's face."""
+
+    WAITING = "waiting"
+    FOLLOWING = "following"
+    LOST = "lost"
+    FAULT = "fault"
 
 
 class Tracker(Protocol):
@@ -37,3 +47,17 @@ class Renderer(Protocol):
 
     def close(self) -> None:
         """Give the graphics context back."""
+
+
+class FrameMasker(Protocol):
+    """One patient's stages together: `Masker`, here or in another process."""
+
+    tracking: Tracking
+    stage_ms: dict[str, float]
+    provider: str
+
+    def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
+        """The mask for this frame, or a card."""
+
+    def close(self) -> None:
+        """Give everything back."""

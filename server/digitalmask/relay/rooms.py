@@ -13,7 +13,7 @@ from aiortc.contrib.media import MediaRelay
 from aiortc.mediastreams import MediaStreamError
 
 from digitalmask.errors import ConfigurationError, SignallingError
-from digitalmask.pipeline import LivePipeline, Masker, PipelineStatus, Tracking
+from digitalmask.pipeline import FrameMasker, LivePipeline, PipelineStatus, Tracking
 from digitalmask.relay.invitations import Invitation, Role
 from digitalmask.relay.masked_video import MaskedVideo
 from digitalmask.relay.patient_camera import watch_camera
@@ -49,7 +49,7 @@ class Room:
     """
 
     def __init__(
-        self, room_id: str, make_masker: Callable[[], Masker], size: tuple[int, int] | None
+        self, room_id: str, make_masker: Callable[[], FrameMasker], size: tuple[int, int] | None
     ) -> None:
         self.id = room_id
         self._make_masker = make_masker
@@ -291,7 +291,10 @@ class Rooms:
     """All rooms of a server; their names outlive it, so that links stay good after a restart."""
 
     def __init__(
-        self, make_masker: Callable[[], Masker], file: Path, size: tuple[int, int] | None = None
+        self,
+        make_masker: Callable[[], FrameMasker],
+        file: Path,
+        size: tuple[int, int] | None = None,
     ) -> None:
         self._make_masker = make_masker
         self._file = file
