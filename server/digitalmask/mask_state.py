@@ -75,6 +75,22 @@ class EyeState:
 
 
 @dataclass(frozen=True, slots=True)
+class RestAsymmetry:
+    """What differs between the two sides of the face at rest, as in a facial palsy.
+
+    The patient's left minus the right, millimetres in the head frame's y direction, positive where
+    the left stands higher. Expression comes on top of it.
+
+    brow_mm: of the brows. mouth_corner_mm: of the corners of the mouth. nasolabial_mm: of the skin
+    on the cheek's side of the nasolabial folds; a flattened fold hangs lower.
+    """
+
+    brow_mm: float = 0.0
+    mouth_corner_mm: float = 0.0
+    nasolabial_mm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class MaskState:
     """All that is known of the patient's face at one moment, after smoothing.
 
@@ -84,6 +100,7 @@ class MaskState:
         the picture's plane (x right, y up); bounded.
     left, right: the patient's own left and right eye.
     expression: (len(EXPRESSIONS),) float32, each from 0 to 1, on the patient's own neutral.
+    rest: what differs between the sides of that neutral.
     confidence: from 0 to 1; below 0.5 the state is not drawn.
     """
 
@@ -93,6 +110,7 @@ class MaskState:
     left: EyeState
     right: EyeState
     expression: NDArray[np.float32]
+    rest: RestAsymmetry = RestAsymmetry()
     confidence: float = 1.0
 
 
