@@ -177,12 +177,20 @@ def _find_margin(
     x = np.broadcast_to(_x_of(columns)[:, None], away.shape)
     profile = _sample(white, x, start[:, None] + way * away)
     # What is white again farther out (a brow's skin, the rim of glasses) is no part of the eye.
-    falls = -np.diff(np.minimum.accumulate(profile, axis=1), axis=1)
+    profile = np.minimum.accumulate(profile, axis=1)
+    falls = -np.diff(profile, axis=1)
     between = away[:, 1:] - 0.5
     expected = way * (guess - start)
     distance_mm = (between - expected[:, None]) / mm
     place, _ = _peaks(falls * np.exp(-0.5 * (distance_mm / _NEAR_MM) ** 2), between)
-    drop = np.where(np.abs(between - place[:, None]) <= 4, falls, 0.0).sum(axis=1)
+    # The margin is where half of what falls about there has fallen.
+    low, high = (np.clip(np.round(place + side), 0, len(steps) - 1).astype(int) for side in (4, -4))
+    rows = np.arange(len(columns))
+    drop = profile[rows, high] - profile[rows, low]
+    half = (profile[rows, high] + profile[rows, low]) / 2
+    after = np.clip((profile > half[:, None]).sum(axis=1), 1, len(steps) - 1)
+    above, below = profile[rows, after - 1], profile[rows, after]
+    place = after - np.clip((half - below) / np.maximum(above - below, 1e-9), 0.0, 1.0)
     shift_mm = way * (place - expected) / mm
     weight = np.clip((drop - _LEAST_DROP) / _LEAST_DROP, 0.0, 1.0)
     weight[np.abs(_x_of(columns) - iris_x) < _IRIS_RADIUS_MM * mm] *= _IRIS_COLUMN_WEIGHT
