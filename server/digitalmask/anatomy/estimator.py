@@ -10,7 +10,7 @@ from digitalmask.anatomy.expression import (
     score_of,
 )
 from digitalmask.anatomy.eyes import EyeReading, eye_centre, iris_scale, read_eye
-from digitalmask.anatomy.pose import Pinhole, Pose, refine_pose, start_pose, turn, turn_vector
+from digitalmask.anatomy.pose import Pinhole, Pose, start_pose, turn, turn_vector
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
 from digitalmask.assets.head import Head
 from digitalmask.mask_state import EyeState, MaskState

@@ -104,40 +104,21 @@ def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
     return Pose(rotation, origin - rotation @ middle_model)
 
 
-def refine_pose(
-    pose: Pose, slopes: Floats, model_mm: Floats, weights: Floats, iterations: int
-) -> tuple[Pose, Floats]:
-    """Gauss-Newton on the reprojection, reweighted against outliers (Geman-McClure).
-
-    Returns the pose and the last residuals, (n, 2) slopes.
+def pose_jacobian(pose: Pose, model_mm: Floats) -> Floats:
+    """(n, 2, 6): how the slopes of points (n, 3) go with a small turn about the head's origin
+    (radians, camera's axes), and with a shift of the head (mm).
     """
-    residual = np.zeros_like(slopes)
-    for _ in range(iterations):
-        turned = model_mm @ pose.rotation.T
-        camera = turned + pose.translation_mm
-        inverse_depth = 1.0 / np.maximum(-camera[:, 2], 1.0)
-        seen = camera[:, :2] * inverse_depth[:, None]
-        residual = slopes - seen
-        squared = (residual**2).sum(axis=1)
-        spread = 4.0 * float(np.median(squared)) + 1e-12
-        weight = weights / (1.0 + squared / spread) ** 2
-        jacobian = np.zeros((len(slopes), 2, 6))
-        for axis in range(2):
-            # The slope's derivative to the place, then to rotation (about the head's origin).
-            place = jacobian[:, axis, 3:]
-            place[:, axis] = inverse_depth
-            place[:, 2] = seen[:, axis] * inverse_depth
-            for turning in range(3):
-                a, b = (turning + 1) % 3, (turning + 2) % 3
-                jacobian[:, axis, turning] = turned[:, a] * place[:, b] - turned[:, b] * place[:, a]
-        flat = jacobian.reshape(-1, 6)
-        weighted = (jacobian * weight[:, None, None]).reshape(-1, 6)
-        normal = weighted.T @ flat
-        right = weighted.T @ residual.reshape(-1)
-        normal[np.diag_indices(6)] *= 1.0 + 1e-9
-        step = np.linalg.solve(normal, right)
-        pose = Pose(
-            turn(step[:3]) @ pose.rotation,
-            pose.translation_mm + step[3:],
-        )
-    return pose, residual
+    turned = model_mm @ pose.rotation.T
+    camera = turned + pose.translation_mm
+    inverse_depth = 1.0 / np.maximum(-camera[:, 2], 1.0)
+    seen = camera[:, :2] * inverse_depth[:, None]
+    jacobian = np.zeros((len(model_mm), 2, 6))
+    for axis in range(2):
+        # The slope's derivative to the place, then to the rotation.
+        place = jacobian[:, axis, 3:]
+        place[:, axis] = inverse_depth
+        place[:, 2] = seen[:, axis] * inverse_depth
+        for turning in range(3):
+            a, b = (turning + 1) % 3, (turning + 2) % 3
+            jacobian[:, axis, turning] = turned[:, a] * place[:, b] - turned[:, b] * place[:, a]
+    return jacobian

@@ -178,11 +178,22 @@ def load_person(number: int) -> Person:
     if not 0 <= number < PEOPLE:
         raise AssetError(f"there is no simulated person {number}: 0 to {PEOPLE - 1}")
     data = _read(models_dir() / "patient.npz")
-    look = _LOOKS[number]
+    return make_person(
+        _LOOKS[number],
+        _quantised(data, "identities")[number],
+        data["eye_centres_mm"][number].astype(np.float64),
+    )
+
+
+def make_person(look: Look, identity_mm: Floats, eye_centres_mm: Floats) -> Person:
+    """Another person: (V, 3) displacements from the average face, and the (2, 3) eyes' centres
+    that go with them. Raises AssetError where the data file is missing or damaged.
+    """
+    data = _read(models_dir() / "patient.npz")
     rest = data["vertices_mm"].astype(np.float64)
     part = data["part"]
-    points = rest + _quantised(data, "identities")[number]
-    centres = data["eye_centres_mm"][number].astype(np.float64)
+    points = rest + identity_mm
+    centres = eye_centres_mm
     # The head frame's origin is midway between this person's own eyes.
     points -= centres.mean(0)
     centres = centres - centres.mean(0)
