@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from digitalmask.evaluation.measures import EYES, FaceTrack
+from digitalmask.evaluation.measures import CORNERS, EYES, FaceTrack
 
 WIDTH_PX = 40.0
 OPENING = 0.3  # of an eye that is open
@@ -34,13 +34,14 @@ def face(
         ("left", left_x, left_opening, 45.0),
     ):
         eye = EYES[side]
-        points[list(eye.corners), 0] = middle + WIDTH_PX * np.array([-0.5, 0.5])
-        along = np.linspace(-0.5, 0.5, 9)[1:-1]
+        points[list(CORNERS[side]), 0] = middle + WIDTH_PX * np.array([-0.5, 0.5])
+        along = np.linspace(-0.5, 0.5, 9)[1:-1]  # lids run from the medial end
+        along = along if side == "left" else -along
         for margin, height in ((eye.upper, opening / 2), (eye.lower, -opening / 2 - shape)):
             points[list(margin), 0] = middle + WIDTH_PX * along
             points[list(margin), 1] = -WIDTH_PX * height
         ring = 6.0 * np.array([[0, 0], [1, 0], [0, -1], [-1, 0], [0, 1]])
-        points[list(eye.iris), :2] = ring + (middle + WIDTH_PX * x, -WIDTH_PX * y)
+        points[[eye.iris, *eye.ring], :2] = ring + (middle + WIDTH_PX * x, -WIDTH_PX * y)
     across = float(np.linalg.norm(points[33] - points[263]))
     points[13], points[14] = (0, 60, 0), (0, 60 + mouth * across, 0)
     turned = points @ Rotation.from_euler("z", -roll_deg, degrees=True).as_matrix().T

@@ -5,17 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from digitalmask.errors import AssetError
 from digitalmask.evaluation.alternative import LandmarkMask, canonical_triangles
-from digitalmask.tracking.observation import FaceObservation
 
 MEMBER = "geometry_pipeline_metadata_landmarks.binarypb"
 
 
-def observation(x_px: float) -> FaceObservation:
-    points = np.full((478, 3), x_px, np.float32)
-    return FaceObservation(0.0, 640, 480, points, 1.0, np.zeros(52, np.float32))
+def points_at(x_px: float) -> NDArray[np.float32]:
+    return np.full((478, 3), x_px, np.float32)
 
 
 def bundle(path: Path, metadata: bytes) -> Path:
@@ -26,12 +25,12 @@ def bundle(path: Path, metadata: bytes) -> Path:
 
 def test_the_newest_points_weigh_seven_tenths() -> None:
     mask = LandmarkMask(np.array([[0, 1, 2]]))
-    mask.follow(observation(100.0))
-    points = mask.follow(observation(200.0))
+    mask.follow(points_at(100.0))
+    points = mask.follow(points_at(200.0))
     assert points is not None
     assert points[0, 0] == pytest.approx(170.0)
     assert mask.follow(None) is None
-    points = mask.follow(observation(50.0))
+    points = mask.follow(points_at(50.0))
     assert points is not None
     assert points[0, 0] == pytest.approx(50.0)
 

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from digitalmask.errors import AssetError
 from digitalmask.evaluation.measures import EYES
-from digitalmask.tracking.observation import FaceObservation
 
 Floats = NDArray[np.float64]
 Colour = tuple[int, int, int]
@@ -51,14 +50,14 @@ class LandmarkMask:
         self._triangles = triangles
         self.points: Floats | None = None
 
-    def follow(self, observation: FaceObservation | None) -> Floats | None:
+    def follow(self, points: NDArray[np.floating] | None) -> Floats | None:
         """The smoothed points, (478, 3) in pixels; None, and a new start, without a face."""
-        if observation is None:
+        if points is None:
             self.points = None
         elif self.points is None:
-            self.points = observation.points.astype(np.float64)
+            self.points = points.astype(np.float64)
         else:
-            self.points = self.points + _WEIGHT * (observation.points - self.points)
+            self.points = self.points + _WEIGHT * (points - self.points)
         return self.points
 
     def draw(self, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -84,16 +83,16 @@ class LandmarkMask:
         _fill(picture, points[list(_OUTER_LIPS)], _LIPS)
         _fill(picture, points[list(_INNER_LIPS)], _MOUTH)
         for eye in EYES.values():
-            outline = points[list(eye.outline)]
+            outline = points[[eye.medial, *eye.upper, eye.lateral, *reversed(eye.lower)]]
             within = np.zeros(picture.shape[:2], np.uint8)
             _fill(within, outline, (255,))
             ball = np.full_like(picture, _SCLERA)
-            iris = points[list(eye.iris)]
-            radius = float(np.linalg.norm(iris[1:, :2] - iris[0, :2], axis=1).mean())
-            _disc(ball, iris[0], radius, _IRIS)
-            _disc(ball, iris[0], 0.42 * radius, _PUPIL)
+            iris = points[eye.iris]
+            radius = float(np.linalg.norm(points[eye.ring, :2] - iris[:2], axis=1).mean())
+            _disc(ball, iris, radius, _IRIS)
+            _disc(ball, iris, 0.42 * radius, _PUPIL)
             picture[within > 0] = ball[within > 0]
-            margin = points[[eye.corners[0], *eye.upper, eye.corners[1]]]
+            margin = points[[eye.medial, *eye.upper, eye.lateral]]
             _line(picture, margin, 0.022 * scale, _LASH)
         soft = cv2.GaussianBlur(picture, (0, 0), max(0.006 * scale, 0.4))
         return np.asarray(soft, np.uint8)

@@ -13,40 +13,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE
+
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class EyePoints:
-    """Indices of one eye's points; `corners` from the left to the right of the picture.
-
-    upper, lower: the lid margins between the corners; those of one place stand over each other.
-    """
-
-    corners: tuple[int, int]
-    upper: tuple[int, ...]
-    lower: tuple[int, ...]
-    iris: tuple[int, ...]
-
-    @property
-    def outline(self) -> tuple[int, ...]:
-        """The closed outline of the fissure, in order."""
-        return (self.corners[0], *self.upper, self.corners[1], *reversed(self.lower))
-
-
-RIGHT_EYE = EyePoints(
-    corners=(33, 133),
-    upper=(246, 161, 160, 159, 158, 157, 173),
-    lower=(7, 163, 144, 145, 153, 154, 155),
-    iris=(468, 469, 470, 471, 472),
-)
-LEFT_EYE = EyePoints(
-    corners=(362, 263),
-    upper=(398, 384, 385, 386, 387, 388, 466),
-    lower=(382, 381, 380, 374, 373, 390, 249),
-    iris=(473, 474, 475, 476, 477),
-)
 EYES = {"left": LEFT_EYE, "right": RIGHT_EYE}
+# Each eye's corners from the left to the right of the picture.
+CORNERS = {
+    "left": (LEFT_EYE.medial, LEFT_EYE.lateral),
+    "right": (RIGHT_EYE.lateral, RIGHT_EYE.medial),
+}
 # The middles of the inner lips, and the outer corners of the eyes, whose distance in space does
 # not change with what the face does.
 _INNER_LIPS = (13, 14)
@@ -86,7 +63,8 @@ def read_face(track: FaceTrack) -> Floats:
     points = track.points
     x, y, opening = {}, {}, {}
     for side, eye in EYES.items():
-        placed = in_eye_axes(points, eye, (*eye.iris, *eye.upper[2:5], *eye.lower[2:5]))
+        wanted = (eye.iris, *eye.ring, *eye.upper[2:5], *eye.lower[2:5])
+        placed = in_eye_axes(points, side, wanted)
         x[side], y[side] = placed[:5].mean(axis=0)
         opening[side] = float((placed[5:8, 1] - placed[8:, 1]).mean())
     upper, lower = points[_INNER_LIPS[0]], points[_INNER_LIPS[1]]
@@ -106,9 +84,12 @@ def read_face(track: FaceTrack) -> Floats:
     )
 
 
-def in_eye_axes(points: Floats, eye: EyePoints, wanted: Sequence[int]) -> Floats:
-    """(n, 2) places of points in the eye's own axes, from the middle of its corners, in widths."""
-    first, last = points[eye.corners[0], :2], points[eye.corners[1], :2]
+def in_eye_axes(points: Floats, side: str, wanted: Sequence[int]) -> Floats:
+    """(n, 2) places of points in an eye's own axes, from the middle of its corners, in widths.
+
+    side: "left" or "right".
+    """
+    first, last = (points[corner, :2] for corner in CORNERS[side])
     along = (last - first) / max(float((last - first) @ (last - first)), 1e-12)
     up = np.array([along[1], -along[0]])  # y of the picture points down
     away = points[list(wanted), :2] - (first + last) / 2
@@ -123,9 +104,9 @@ def eye_error_pct(track: FaceTrack, other: FaceTrack) -> float:
     the mask's is not the patient's: it does not become 0 where all that moves is right.
     """
     distances = []
-    for eye in EYES.values():
-        wanted = (*eye.upper, *eye.lower, *eye.iris)
-        away = in_eye_axes(track.points, eye, wanted) - in_eye_axes(other.points, eye, wanted)
+    for side, eye in EYES.items():
+        wanted = (*eye.upper, *eye.lower, eye.iris, *eye.ring)
+        away = in_eye_axes(track.points, side, wanted) - in_eye_axes(other.points, side, wanted)
         distances.append(np.linalg.norm(away, axis=1))
     return 100.0 * float(np.mean(distances))
 

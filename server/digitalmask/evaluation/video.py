@@ -310,7 +310,7 @@ class _Alternative:
         self, observation: FaceObservation | None, frame: PatientFrame
     ) -> tuple[FaceTrack | None, FaceTrack | None]:
         """What the judge sees in the drawing, and the points that it was drawn from."""
-        points = self._mask.follow(observation)
+        points = self._mask.follow(None if observation is None else observation.points)
         if points is None:
             return None, None
         drawn = self._mask.draw((frame.width, frame.height))
