@@ -8,7 +8,12 @@ from scipy.spatial.transform import Rotation
 
 from digitalmask.assets.head import Head
 from digitalmask.mask_state import EXPRESSIONS
-from digitalmask.tracking.observation import FaceObservation
+from digitalmask.tracking.observation import (
+    LEFT_EYE,
+    RIGHT_EYE,
+    FaceObservation,
+    points_outline,
+)
 
 Floats = NDArray[np.float64]
 _WIDTH, _HEIGHT = 640, 480
@@ -74,4 +79,6 @@ def observe(
     scores = np.zeros(52, np.float32)
     for place, score in truth.scores.items():
         scores[place] = score
-    return FaceObservation(at_s, _WIDTH, _HEIGHT, seen.astype(np.float32), 1.0, scores)
+    found = seen.astype(np.float32)
+    eyes = (points_outline(found, eye) for eye in (RIGHT_EYE, LEFT_EYE))
+    return FaceObservation(at_s, _WIDTH, _HEIGHT, found, 1.0, scores, *eyes)

@@ -9,17 +9,23 @@ from digitalmask.anatomy.expression import (
     mirror_places,
     score_of,
 )
-from digitalmask.anatomy.eyes import LEFT, RIGHT, EyeReading, eye_centre, iris_scale, read_eye
+from digitalmask.anatomy.eyes import EyeReading, eye_centre, iris_scale, read_eye
 from digitalmask.anatomy.pose import Pinhole, Pose, refine_pose, start_pose, turn, turn_vector
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
 from digitalmask.assets.head import Head
 from digitalmask.mask_state import EyeState, MaskState
-from digitalmask.tracking.observation import FaceObservation
+from digitalmask.tracking.observation import (
+    LEFT_EYE,
+    RIGHT_EYE,
+    EyeOutline,
+    FaceObservation,
+    points_outline,
+)
 
 Floats = NDArray[np.float64]
 
 # Eyes in the order of the head's data: the patient's right, then the left.
-_EYES = (RIGHT, LEFT)
+_EYES = (RIGHT_EYE, LEFT_EYE)
 _BLINK_SCORES = (score_of("eyeBlinkRight"), score_of("eyeBlinkLeft"))
 _FAR_MM = 1e4  # from where perspective does not matter
 _SURFACE = 468  # the points of the surface; the irises follow
@@ -67,7 +73,7 @@ class MaskEstimator:
         weights[_OUTLINE] = 0.05
         weights[_JAWLINE] = 0.3
         # The lids are read in millimetres by themselves; squint and cheek are told by the skin.
-        weights[[*RIGHT.upper, *RIGHT.lower, *LEFT.upper, *LEFT.lower]] = 0.0
+        weights[[*RIGHT_EYE.upper, *RIGHT_EYE.lower, *LEFT_EYE.upper, *LEFT_EYE.lower]] = 0.0
         self._basis = ExpressionBasis.of(directions[:, :_SURFACE], weights)
         self._rigid = _rigid_fields(self._canonical[:_SURFACE])
         self._mirror = mirror_places()
@@ -131,21 +137,23 @@ class MaskEstimator:
             eye_centre(eye, self._canonical, self._centres[side], points)
             for side, eye in enumerate(_EYES)
         ]
+        outlines = (observation.right_eye, observation.left_eye)
         measured = np.mean(
             [
-                iris_scale(pose, slopes, eye, centre)
-                for eye, centre in zip(_EYES, centres, strict=True)
+                iris_scale(pose, pinhole, outline, centre)
+                for outline, centre in zip(outlines, centres, strict=True)
             ]
         )
         scale = float(self._scale(np.clip(measured, 0.6, 1.6)[None], at_s)[0])
         right, left = (
             self._eye_state(
                 side,
-                read_eye(pose, slopes, eye, centres[side], scale),
+                outline,
+                read_eye(pose, pinhole, outline, centres[side], scale),
                 float(observation.blendshapes[_BLINK_SCORES[side]]),
                 at_s,
             )
-            for side, eye in enumerate(_EYES)
+            for side, outline in enumerate(outlines)
         )
         expression = self._expression_filter(self._expression, at_s)
         return MaskState(
@@ -178,12 +186,15 @@ class MaskEstimator:
         flat = flat - self._rigid @ (self._rigid.T @ flat)
         return self._neutral(flat.reshape(-1, 3), at_s)
 
-    def _eye_state(self, side: int, reading: EyeReading, blink: float, at_s: float) -> EyeState:
+    def _eye_state(
+        self, side: int, outline: EyeOutline, reading: EyeReading, blink: float, at_s: float
+    ) -> EyeState:
         gaze = self._gaze_filters[side](np.clip(reading.gaze_deg, -50.0, 50.0), at_s)
         upper, lower = reading.upper_mm, reading.lower_mm
-        upper, lower = _close(
-            upper - self._lid_offsets[side][0], lower - self._lid_offsets[side][1], blink
-        )
+        # What edges say stands; the network's points are off, and stay apart on a closed eye.
+        unsure = 1.0 - outline.lids_sure
+        offsets = unsure * self._lid_offsets[side]
+        upper, lower = _close(upper - offsets[0], lower - offsets[1], blink, unsure)
         lids = self._lid_filters[side](np.concatenate([upper, lower]), at_s).tolist()
         return EyeState(
             gaze_yaw_deg=float(gaze[0]),
@@ -213,8 +224,10 @@ def _lid_offsets(head: Head, side: int) -> Floats:
     """
     far = Pose(np.eye(3), np.array([0.0, 0.0, -_FAR_MM]))
     points = far.apply(head.landmarks_mm.astype(np.float64))
-    slopes = points[:, :2] / -points[:, 2:]
-    reading = read_eye(far, slopes, _EYES[side], head.eye_centres_mm[side].astype(np.float64), 1.0)
+    seen = points[:, :2] / -points[:, 2:] * [1.0, -1.0]
+    outline = points_outline(seen, _EYES[side])
+    centre = head.eye_centres_mm[side].astype(np.float64)
+    reading = read_eye(far, Pinhole(1.0, (0.0, 0.0)), outline, centre, 1.0)
     rig = head.lids[side]
     rest = int(np.argmin(np.abs(rig.steps)))
     margins = np.stack([rig.upper_heights_mm[1:4, rest], rig.lower_heights_mm[1:4, rest]])
@@ -234,9 +247,16 @@ def _rigid_fields(points: Floats) -> Floats:
     return np.linalg.qr(fields.reshape(3 * count, 7))[0]
 
 
-def _close(upper_mm: Floats, lower_mm: Floats, blink: float) -> tuple[Floats, Floats]:
-    """Draw the margins together where the blink score says that the eye is closing."""
-    closed = float(np.clip((blink - _BLINK_BEGINS) / (_BLINK_ENDS - _BLINK_BEGINS), 0.0, 1.0))
+def _close(
+    upper_mm: Floats, lower_mm: Floats, blink: float, unsure: float
+) -> tuple[Floats, Floats]:
+    """Draw the margins together where the blink score says that the eye is closing.
+
+    unsure: 1 where no edge of a lid was seen, 0 where they are known.
+    """
+    closed = unsure * float(
+        np.clip((blink - _BLINK_BEGINS) / (_BLINK_ENDS - _BLINK_BEGINS), 0.0, 1.0)
+    )
     # The margins meet near the lower lid, which hardly moves.
     upper = np.maximum(upper_mm, lower_mm)
     return upper + closed * (lower_mm - upper), lower_mm

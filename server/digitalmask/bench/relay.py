@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import cv2
@@ -28,6 +29,9 @@ from numpy.typing import NDArray
 
 from digitalmask.errors import ConfigurationError, MediaError, SignallingError
 from digitalmask.relay.whip_client import WhipClient
+
+if TYPE_CHECKING:
+    import psutil
 
 SIZE = (640, 480)
 RATE = 30
@@ -45,9 +49,9 @@ class RelayFigures:
     """One relay's figures.
 
     fps: frames decoded at the viewer a second. latency_ms_p50, latency_ms_p95: from capture to
-    decoded. cores: CPU time of the relay's process by wall time. tracking: what the relay said of
-    the patient's face at the end ("" where it has no such thing). latencies_ms: (seconds since the
-    first measured frame, latency) of each frame.
+    decoded. cores: CPU time of the relay, the processes that it started among it, by wall time.
+    tracking: what the relay said of the patient's face at the end ("" where it has no such thing).
+    latencies_ms: (seconds since the first measured frame, latency) of each frame.
     """
 
     fps: float
@@ -176,9 +180,9 @@ async def measure(
         ):
             receiving = asyncio.create_task(_receive(viewer, decoded))
             await asyncio.sleep(_SETTLE_S)
-            started_at_s, before = time.monotonic(), watched.cpu_times()
+            started_at_s, before_s = time.monotonic(), _cpu_s(watched)
             await asyncio.sleep(seconds)
-            wall_s, after = time.monotonic() - started_at_s, watched.cpu_times()
+            wall_s, after_s = time.monotonic() - started_at_s, _cpu_s(watched)
             tracking = await _tracking(url, room, ready["doctor"]) if kind == "masked" else ""
             receiving.cancel()
         pairs = [
@@ -189,12 +193,11 @@ async def measure(
         if not pairs:
             raise ConfigurationError(f"the {kind} relay sent no frame of the camera's clock")
         latencies_ms = [(at_s - captured_at_s) * 1e3 for captured_at_s, at_s in pairs]
-        cpu_s = after.user + after.system - before.user - before.system
         return RelayFigures(
             fps=round(len(pairs) / wall_s, 2),
             latency_ms_p50=round(float(np.percentile(latencies_ms, 50)), 1),
             latency_ms_p95=round(float(np.percentile(latencies_ms, 95)), 1),
-            cores=round(cpu_s / wall_s, 3),
+            cores=round((after_s - before_s) / wall_s, 3),
             tracking=tracking,
             latencies_ms=tuple(
                 (at_s - started_at_s, late)
@@ -210,6 +213,12 @@ async def measure(
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+def _cpu_s(process: "psutil.Process") -> float:
+    """What a process and those that it started have used of the processors so far."""
+    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
 
 
 async def _receive(viewer: WhipClient, decoded: dict[int, float]) -> None:

@@ -7,6 +7,71 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
+class EyePoints:
+    """Which of the 478 points belong to an eye; lids run from the medial to the lateral end."""
+
+    medial: int
+    lateral: int
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+    iris: int  # its centre; the four points of the ring follow
+
+    @property
+    def ring(self) -> NDArray[np.int64]:
+        """The four points on the limbus."""
+        return np.arange(self.iris + 1, self.iris + 5)
+
+
+# The patient's own right and left.
+RIGHT_EYE = EyePoints(
+    medial=133,
+    lateral=33,
+    upper=(173, 157, 158, 159, 160, 161, 246),
+    lower=(155, 154, 153, 145, 144, 163, 7),
+    iris=468,
+)
+LEFT_EYE = EyePoints(
+    medial=362,
+    lateral=263,
+    upper=(398, 384, 385, 386, 387, 388, 466),
+    lower=(382, 381, 380, 374, 373, 390, 249),
+    iris=473,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EyeOutline:
+    """What is seen of one eye, in pixels of the frame.
+
+    iris_px: (2,) the centre of the limbus. iris_radius_px: its larger half axis.
+    upper_px, lower_px: (n, 2) the lid margins from the medial to the lateral corner.
+    iris_sure, lids_sure: from 0 (the network's points alone) to 1 (edges were found everywhere).
+    pupil_share: the pupil's diameter over the iris'; None where it cannot be seen.
+    """
+
+    iris_px: NDArray[np.float64]
+    iris_radius_px: float
+    upper_px: NDArray[np.float64]
+    lower_px: NDArray[np.float64]
+    iris_sure: float = 0.0
+    lids_sure: float = 0.0
+    pupil_share: float | None = None
+
+
+def points_outline(points: NDArray[np.floating], eye: EyePoints) -> EyeOutline:
+    """The outline that the network's points (478, 2 or more) alone give."""
+    places = points[:, :2].astype(np.float64)
+    ring = places[eye.ring]
+    across = max(np.linalg.norm(ring[0] - ring[2]), np.linalg.norm(ring[1] - ring[3]))
+    return EyeOutline(
+        iris_px=places[[eye.iris, *eye.ring]].mean(axis=0),
+        iris_radius_px=float(across) / 2,
+        upper_px=places[[eye.medial, *eye.upper, eye.lateral]],
+        lower_px=places[[eye.medial, *eye.lower, eye.lateral]],
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class FaceObservation:
     """The patient's face in one frame.
 
@@ -18,6 +83,7 @@ class FaceObservation:
         patient's right eye (centre first), 473..477 that of the left.
     presence: from 0 to 1, that there is a face in the region.
     blendshapes: (52,) float32 scores from 0 to 1 in MediaPipe's order.
+    right_eye, left_eye: the patient's own.
     """
 
     captured_at_s: float
@@ -26,3 +92,5 @@ class FaceObservation:
     points: NDArray[np.float32]
     presence: float
     blendshapes: NDArray[np.float32]
+    right_eye: EyeOutline
+    left_eye: EyeOutline
