@@ -1,5 +1,7 @@
 """From one observation after another to the state of the mask."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,10 +11,20 @@ from digitalmask.anatomy.expression import (
     mirror_places,
     score_of,
 )
-from digitalmask.anatomy.eyes import EyeReading, eye_centre, iris_scale, read_eye
-from digitalmask.anatomy.pose import Pinhole, Pose, start_pose, turn, turn_vector
+from digitalmask.anatomy.eyes import (
+    IRIS_DIAMETER_MM,
+    LIMBUS_FROM_CENTRE_MM,
+    EyeReading,
+    iris_scale,
+    read_eye,
+)
+from digitalmask.anatomy.fixation import Fixation
+from digitalmask.anatomy.head_fit import HeadFit
+from digitalmask.anatomy.pose import Pinhole, Pose, turn, turn_vector
+from digitalmask.anatomy.rest import RestReading
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
 from digitalmask.assets.head import Head
+from digitalmask.assets.landmark_model import LandmarkModel, load_landmark_model
 from digitalmask.mask_state import EyeState, MaskState
 from digitalmask.tracking.observation import (
     LEFT_EYE,
@@ -45,11 +57,22 @@ _OFFSET_TIME_CONSTANT_S = 4.0
 _OFFSET_LIMIT_MM = 30.0
 
 # Noise at rest, measured on quiet stretches of the test videos at 480 to 720 pixels.
-_ROTATION_GATE = Gate(noise=0.35)  # degrees
+# The pose comes of hundreds of points and is smoothed before the eyes are read from it: its noise
+# would be theirs.
+_ROTATION_GATE = Gate(noise=0.2, hold=0.15)  # degrees
+_TRANSLATION_GATE = Gate(noise=1.0, hold=0.15)  # mm; across the picture a tenth of it
+_DEPTH_OVER_ACROSS = 10.0
 _OFFSET_GATE = Gate(noise=0.6)  # mm
-_GAZE_GATE = Gate(noise=0.7)  # degrees
-_LID_GATE = Gate(noise=0.2)  # mm
+_GAZE_GATE = Gate(noise=0.2, hold=0.4)  # degrees; that of each frame is known better
+_LID_GATE = Gate(noise=0.06)  # mm; the same
 _EXPRESSION_GATE = Gate(noise=0.02)
+
+# How far an edge that is found, and a point of the network, is off from frame to frame, in pixels
+# (simulated patients with the noise of a webcam; quiet stretches of the test videos).
+_EDGE_NOISE_PX, _POINT_NOISE_PX = 0.02, 0.25
+# Between narrower lids the iris is not seen: the eye looks on where it looked.
+_SEEING_MM = 2.0
+_PUPIL_TIME_CONSTANT_S = 0.4
 
 # The lid points of the network stay apart on a closed eye; its blink score tells. Between these
 # scores the aperture is drawn in to nothing.
@@ -60,22 +83,20 @@ _RESIDUAL_LIMIT = 0.05  # of the face's width: beyond it the points are no face
 class MaskEstimator:
     """Follows one patient. One thread at a time; forget with `reset` when the patient changes."""
 
-    def __init__(self, head: Head) -> None:
-        self._canonical = head.landmarks_mm.astype(np.float64)
-        self._centres = head.eye_centres_mm.astype(np.float64)
+    def __init__(self, head: Head, model: LandmarkModel | None = None) -> None:
+        """model: another one than the project's own, which AssetError says is missing."""
+        self._model = model or load_landmark_model()
         directions = head.landmark_expressions_mm.astype(np.float64)
-        self._directions = directions
-        moving = np.sqrt((directions**2).sum(axis=(0, 2)))
-        # Points that no expression moves tell the pose.
-        self._pose_weights = 1.0 / (1.0 + (moving[:_SURFACE] / 6.0) ** 2)
-        self._pose_weights[_OUTLINE] *= 0.1
+        self._head_fit = HeadFit(self._model)
+        self._rest_reading = RestReading(self._model)
+        self._fixation = Fixation()
         weights = np.ones(_SURFACE)
         weights[_OUTLINE] = 0.05
         weights[_JAWLINE] = 0.3
         # The lids are read in millimetres by themselves; squint and cheek are told by the skin.
         weights[[*RIGHT_EYE.upper, *RIGHT_EYE.lower, *LEFT_EYE.upper, *LEFT_EYE.lower]] = 0.0
         self._basis = ExpressionBasis.of(directions[:, :_SURFACE], weights)
-        self._rigid = _rigid_fields(self._canonical[:_SURFACE])
+        self._turning = _turning_part(self._model)
         self._mirror = mirror_places()
         self._lid_offsets = [_lid_offsets(head, side) for side in range(2)]
         self._neutral = SlowMean(_NEUTRAL_TIME_CONSTANT_S)
@@ -83,25 +104,31 @@ class MaskEstimator:
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
         self._place = SlowMean(_OFFSET_TIME_CONSTANT_S)
         self._rotation_filter = GatedFilter(_ROTATION_GATE)
+        self._translation_filter = GatedFilter(_TRANSLATION_GATE)
         self._offset_filter = GatedFilter(_OFFSET_GATE)
         self._gaze_filters = (GatedFilter(_GAZE_GATE), GatedFilter(_GAZE_GATE))
         self._lid_filters = (GatedFilter(_LID_GATE), GatedFilter(_LID_GATE))
+        self._pupils = (SlowMean(_PUPIL_TIME_CONSTANT_S), SlowMean(_PUPIL_TIME_CONSTANT_S))
         self._expression_filter = GatedFilter(_EXPRESSION_GATE)
         self.reset()
 
     def reset(self) -> None:
         """Forget the patient: neutral, scale, and all that was smoothed."""
-        self._pose: Pose | None = None
-        self._expression = np.zeros(len(self._directions))
+        self._expression = np.zeros(len(self._basis.directions_mm))
         for memory in (
+            self._head_fit,
+            self._rest_reading,
+            self._fixation,
             self._neutral,
             self._rest,
             self._scale,
             self._place,
             self._rotation_filter,
+            self._translation_filter,
             self._offset_filter,
             *self._gaze_filters,
             *self._lid_filters,
+            *self._pupils,
             self._expression_filter,
         ):
             memory.reset()
@@ -111,68 +138,63 @@ class MaskEstimator:
         at_s = observation.captured_at_s
         pinhole = Pinhole.of_frame(observation.width, observation.height)
         slopes = pinhole.slopes(observation.points[:, :2].astype(np.float64))
-        surface = slopes[:_SURFACE]
-
-        neutral = self._neutral.value
-        own = self._canonical[:_SURFACE] + (0.0 if neutral is None else neutral)
-        shape = own + np.tensordot(self._expression, self._basis.directions_mm, 1)
-        pose = self._pose or start_pose(surface, shape, self._pose_weights)
-        # From the last frame's pose two steps arrive; from nothing it takes more.
-        steps = 2 if self._pose else 10
-        pose, residual = refine_pose(pose, surface, shape, self._pose_weights, steps)
-        self._pose = pose
+        fitted = self._head_fit(slopes[:_SURFACE], at_s)
+        pose, base = fitted.pose, self._model.shape(fitted.identity)
 
         scores = self._scores(expression_scores(observation.blendshapes), at_s)
-        places = pose.seen_at(surface, shape)
-        if neutral is None:
-            own = self._canonical[:_SURFACE] + self._learn_neutral(places, scores, at_s)
-        self._expression = self._basis.fit(
-            places - own, pose.toward_camera(), scores, self._expression
-        )
-        self._learn_neutral(places, scores, at_s)
+        shape = base + np.tensordot(self._expression, self._basis.directions_mm, 1)
+        places = pose.seen_at(fitted.surface, shape)
+        own = self._neutral.value
+        if own is None:
+            own = self._learn_neutral(places, scores, at_s)
+        moved = places - own
+        # What moves the whole face is a trace of the pose, not an expression.
+        moved -= (self._turning @ moved.reshape(-1)).reshape(-1, 3)
+        self._expression = self._basis.fit(moved, pose.toward_camera(), scores, self._expression)
+        own = self._learn_neutral(places, scores, at_s)
 
-        points = self._canonical.copy()
-        points[:_SURFACE] = own
-        centres = [
-            eye_centre(eye, self._canonical, self._centres[side], points)
-            for side, eye in enumerate(_EYES)
-        ]
         outlines = (observation.right_eye, observation.left_eye)
+        still = self._still_pose(pose, at_s)
+        centres = self._model.centres(fitted.identity) + self._fixation.shift_mm
         measured = np.mean(
             [
-                iris_scale(pose, pinhole, outline, centre)
+                iris_scale(still, pinhole, outline, centre)
                 for outline, centre in zip(outlines, centres, strict=True)
             ]
         )
         scale = float(self._scale(np.clip(measured, 0.6, 1.6)[None], at_s)[0])
+        readings = [
+            read_eye(still, pinhole, outline, centre, scale)
+            for outline, centre in zip(outlines, centres, strict=True)
+        ]
+        self._fixation(still, readings, scale, at_s)
         right, left = (
             self._eye_state(
-                side,
-                outline,
-                read_eye(pose, pinhole, outline, centres[side], scale),
-                float(observation.blendshapes[_BLINK_SCORES[side]]),
-                at_s,
+                side, outline, reading, float(observation.blendshapes[_BLINK_SCORES[side]]), at_s
             )
-            for side, outline in enumerate(outlines)
+            for side, (outline, reading) in enumerate(zip(outlines, readings, strict=True))
         )
         expression = self._expression_filter(self._expression, at_s)
         return MaskState(
             captured_at_s=at_s,
-            rotation=self._smooth_rotation(pose, at_s),
-            offset_mm=self._offset(pose, at_s),
+            rotation=still.view_rotation(),
+            offset_mm=self._offset(still, at_s),
             right=right,
             left=left,
             expression=np.clip(expression, 0.0, 1.0).astype(np.float32),
-            confidence=_confidence(observation.presence, residual, surface),
+            rest=self._rest_reading(own, scale),
+            confidence=_confidence(observation.presence, fitted.residual, slopes[:_SURFACE]),
         )
 
     def _scores(self, scores: Floats, at_s: float) -> Floats:
-        """The scores above the patient's level at rest, the same for both sides.
+        """The scores above the patient's level at rest.
 
-        What is stronger on one side at rest stays: it may be a palsy.
+        What is always stronger on one side is wholly of the rest, and drawn as such.
         """
-        rest = _REST_SHARE * self._rest(np.minimum(scores, scores[self._mirror]), at_s)
-        return np.clip((scores - rest) / np.maximum(1.0 - rest, 0.2), 0.0, 1.0)
+        mean = self._rest(scores, at_s)
+        even = np.minimum(mean, mean[self._mirror])
+        level = _REST_SHARE * even + (mean - even)
+        return np.clip((scores - level) / np.maximum(1.0 - level, 0.2), 0.0, 1.0)
 
     def _learn_neutral(self, places: Floats, scores: Floats, at_s: float) -> Floats:
         """Average what remains of the shape when the expression is taken away."""
@@ -180,32 +202,47 @@ class MaskEstimator:
             0.5 * (scores + self._expression) if self._neutral.value is not None else scores
         )
         moved = np.tensordot(expression, self._basis.directions_mm, 1)
-        offset = places - moved - self._canonical[:_SURFACE]
-        # A neutral that holds a turn or a shift would take it away from the pose.
-        flat = offset.reshape(-1)
-        flat = flat - self._rigid @ (self._rigid.T @ flat)
-        return self._neutral(flat.reshape(-1, 3), at_s)
+        return self._neutral(places - moved, at_s)
 
     def _eye_state(
         self, side: int, outline: EyeOutline, reading: EyeReading, blink: float, at_s: float
     ) -> EyeState:
-        gaze = self._gaze_filters[side](np.clip(reading.gaze_deg, -50.0, 50.0), at_s)
-        upper, lower = reading.upper_mm, reading.lower_mm
+        mm_a_pixel = IRIS_DIAMETER_MM / 2 / outline.iris_radius_px
         # What edges say stands; the network's points are off, and stay apart on a closed eye.
         unsure = 1.0 - outline.lids_sure
         offsets = unsure * self._lid_offsets[side]
-        upper, lower = _close(upper - offsets[0], lower - offsets[1], blink, unsure)
-        lids = self._lid_filters[side](np.concatenate([upper, lower]), at_s).tolist()
-        return EyeState(
+        upper, lower = _close(
+            reading.upper_mm - offsets[0], reading.lower_mm - offsets[1], blink, unsure
+        )
+        lids = self._lid_filters[side](
+            np.concatenate([upper, lower]), at_s, _noise_px(outline.lids_sure) * mm_a_pixel
+        )
+        gaze = self._gaze_filters[side].value
+        if gaze is None or upper[1] - lower[1] > _SEEING_MM:
+            gaze = self._gaze_filters[side](
+                np.clip(reading.gaze_deg, -50.0, 50.0),
+                at_s,
+                float(
+                    np.degrees(_noise_px(outline.iris_sure) * mm_a_pixel / LIMBUS_FROM_CENTRE_MM)
+                ),
+            )
+        pupil = self._pupils[side]
+        if outline.pupil_share is not None:
+            pupil(np.array([outline.pupil_share * IRIS_DIAMETER_MM]), at_s)
+        heights = lids.tolist()
+        seen = EyeState(
             gaze_yaw_deg=float(gaze[0]),
             gaze_pitch_deg=float(gaze[1]),
-            upper_lid_mm=(lids[0], lids[1], lids[2]),
-            lower_lid_mm=(lids[3], lids[4], lids[5]),
+            upper_lid_mm=(heights[0], heights[1], heights[2]),
+            lower_lid_mm=(heights[3], heights[4], heights[5]),
         )
+        return seen if pupil.value is None else replace(seen, pupil_mm=float(pupil.value[0]))
 
-    def _smooth_rotation(self, pose: Pose, at_s: float) -> Floats:
-        degrees = np.degrees(turn_vector(pose.view_rotation()))
-        return turn(np.radians(self._rotation_filter(degrees, at_s)))
+    def _still_pose(self, pose: Pose, at_s: float) -> Pose:
+        degrees = self._rotation_filter(np.degrees(turn_vector(pose.rotation)), at_s)
+        spread = np.array([_DEPTH_OVER_ACROSS, _DEPTH_OVER_ACROSS, 1.0])
+        place = self._translation_filter(pose.translation_mm * spread, at_s) / spread
+        return Pose(turn(np.radians(degrees)), place)
 
     def _offset(self, pose: Pose, at_s: float) -> tuple[float, float]:
         """How far the head is from where it mostly is, in its own millimetres."""
@@ -215,6 +252,11 @@ class MaskEstimator:
             _OFFSET_LIMIT_MM * np.tanh(moved / _OFFSET_LIMIT_MM), at_s
         ).tolist()
         return x, y
+
+
+def _noise_px(sure: float) -> float:
+    """How far what is measured is off from frame to frame, as sure as its edges are."""
+    return _EDGE_NOISE_PX + (1.0 - sure) * (_POINT_NOISE_PX - _EDGE_NOISE_PX)
 
 
 def _lid_offsets(head: Head, side: int) -> Floats:
@@ -234,17 +276,21 @@ def _lid_offsets(head: Head, side: int) -> Floats:
     return np.asarray(np.stack([reading.upper_mm, reading.lower_mm]) - margins, np.float64)
 
 
-def _rigid_fields(points: Floats) -> Floats:
-    """(3n, 7) orthonormal: the small shifts, turns and the scaling of a point set."""
-    count = len(points)
-    centred = points - points.mean(axis=0)
+def _turning_part(model: LandmarkModel) -> Floats:
+    """(3n, 3n): of displacements of the points, the part that is a shift, a turn or a scaling of
+    the whole, as the points say that tell the pose.
+    """
+    count = len(model.mean_mm)
     fields = np.zeros((count, 3, 7))
-    for axis in range(3):
+    for axis, unit in enumerate(np.eye(3)):
         fields[:, axis, axis] = 1.0
-        unit = np.eye(3)[axis]
-        fields[:, :, 3 + axis] = np.cross(unit, centred)
-    fields[:, :, 6] = centred
-    return np.linalg.qr(fields.reshape(3 * count, 7))[0]
+        fields[:, :, 3 + axis] = np.cross(unit, model.mean_mm)
+    fields[:, :, 6] = model.mean_mm
+    told = np.zeros(count)
+    told[model.rigid] = np.exp(-model.log_variance[0, model.rigid])
+    flat = fields.reshape(-1, 7)
+    weighted = flat * np.repeat(told, 3)[:, None]
+    return np.asarray(flat @ np.linalg.solve(flat.T @ weighted, weighted.T))
 
 
 def _close(

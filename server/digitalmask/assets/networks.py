@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from digitalmask.assets.manifest import Bundle, Manifest, Network, Source, read_manifest
-from digitalmask.assets.paths import cache_dir, models_dir
+from digitalmask.assets.paths import cache_dir, make_cache_dir, models_dir
 from digitalmask.errors import AssetError
 
 _CONNECT_TIMEOUT_S = 8.0
@@ -58,12 +58,7 @@ def fetch_networks(
     say: gets a line for each step. Errors: AssetError with one line.
     """
     manifest = manifest or read_manifest()
-    try:
-        cache_dir().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AssetError(
-            f"cannot write to {cache_dir()} ({error.strerror}): set DIGITALMASK_CACHE to a folder"
-        ) from error
+    make_cache_dir()
     paths = []
     for network in manifest.networks:
         path = converted_path(network)
@@ -73,6 +68,18 @@ def fetch_networks(
             say(f"converted {network.name}")
         paths.append(path)
     return paths
+
+
+def fetch_bundle(name: str, say: Say) -> Path:
+    """The file of a bundle as its makers publish it, fetched where it is missing.
+
+    For what runs the bundle with software of its makers. Errors: AssetError with one line.
+    """
+    bundle = next((each for each in read_manifest().bundles if each.name == name), None)
+    if bundle is None:
+        raise AssetError(f"there is no bundle {name!r} in the manifest")
+    make_cache_dir()
+    return _fetch_bundle(bundle, say, None)
 
 
 def _recorded_sum(path: Path) -> str:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from digitalmask.errors import AssetError
+
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -24,6 +26,17 @@ def cache_dir() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "digitalmask"
+
+
+def make_cache_dir() -> Path:
+    """`cache_dir`, made where it is not there; AssetError where it cannot be."""
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AssetError(
+            f"cannot write to {cache_dir()} ({error.strerror}): set DIGITALMASK_CACHE to a folder"
+        ) from error
+    return cache_dir()
 
 
 def state_dir() -> Path:

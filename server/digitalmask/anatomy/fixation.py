@@ -1,0 +1,75 @@
+"""The habit of looking at the camera, which tells where the eyes' centres are.
+
+One millimetre of error in the centre of an eye is 5.5 degrees of gaze, and no point of the face
+says where it is to better than half of that. But whoever talks to somebody looks, most of the time,
+at the camera or the screen under it. So both centres are shifted alike, slowly and within bounds,
+towards where that would be so. Alike, and judged by the eye that looks nearer to the camera: a
+squint stays what it is, and so does an eye that moves too little. The shift is fixed in the head
+and the pose is not touched: a head that is held aslant stays aslant. Within a minute a nystagmus
+averages out, and stays.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digitalmask.anatomy.eyes import LIMBUS_FROM_CENTRE_MM, EyeReading
+from digitalmask.anatomy.pose import Pose
+
+Floats = NDArray[np.float64]
+
+# How far the centres may be moved: twice the standard deviation of their error, measured by
+# models/fit_landmarks.py.
+_LIMIT_MM = 1.2
+_TIME_CONSTANT_S = 20.0
+_DOUBT_S = 0.7  # before anything is seen, so much time speaks for no shift
+_GLANCE_MM = 0.4  # a look away counts as no more than this (2 degrees)
+_FACING = 0.9  # cosine to the camera: with the head turned away, the eyes may look elsewhere
+_OPEN_MM = 3.0
+
+
+class Fixation:
+    """The shift of both eyes' centres. One thread at a time."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the patient."""
+        self._mean_mm = np.zeros(2)
+        self._weight_s = _DOUBT_S
+        self._at_s: float | None = None
+
+    @property
+    def shift_mm(self) -> Floats:
+        """(3,) in the head frame, model millimetres."""
+        x, y = _LIMIT_MM * np.tanh(self._mean_mm / _LIMIT_MM)
+        return np.array([x, y, 0.0])
+
+    def __call__(
+        self, pose: Pose, readings: Sequence[EyeReading], scale: float, at_s: float
+    ) -> None:
+        """Take in what was read with the present shift. scale: model millimetres to a real one."""
+        step_s = 1.0 / 30.0 if self._at_s is None else float(np.clip(at_s - self._at_s, 0.0, 0.2))
+        self._at_s = at_s
+        camera = pose.toward_camera()
+        if camera[2] < _FACING:
+            return
+        beside = [
+            (_direction(reading.gaze_deg) - camera)[:2] * LIMBUS_FROM_CENTRE_MM * scale
+            for reading in readings
+            if reading.upper_mm[1] - reading.lower_mm[1] > _OPEN_MM
+        ]
+        if not beside:
+            return
+        nearest = min(beside, key=lambda offset: float(np.hypot(*offset)))
+        innovation = self.shift_mm[:2] + nearest - self._mean_mm
+        innovation *= min(1.0, _GLANCE_MM / max(float(np.hypot(*innovation)), 1e-9))
+        self._weight_s = min(self._weight_s + step_s, _TIME_CONSTANT_S)
+        self._mean_mm = self._mean_mm + step_s / self._weight_s * innovation
+
+
+def _direction(gaze_deg: Floats) -> Floats:
+    yaw, pitch = np.radians(gaze_deg)
+    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])

@@ -1,0 +1,127 @@
+"""`digitalmask evaluate`: measure how true the mask is."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from digitalmask.errors import ConfigurationError
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("evaluate", help="measure how true the mask is")
+    subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+    _add_video(subjects)
+    _add_sheet(subjects)
+
+
+def _add_video(subjects: Any) -> None:
+    video = subjects.add_parser(
+        "video",
+        help="real videos: original and mask tracked by an independent tracker",
+        description="Masks each video, tracks original and mask with MediaPipe's FaceLandmarker "
+        "(in an environment of its own, made on first use) and prints how the one follows the "
+        "other, beside the obvious alternative: its mesh driven by averaged raw landmarks.",
+    )
+    video.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a video with a face")
+    video.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    video.add_argument("--json", action="store_true", help="print one JSON object")
+    video.set_defaults(run=_video)
+
+
+def _add_sheet(subjects: Any) -> None:
+    sheet = subjects.add_parser(
+        "sheet",
+        help="a contact sheet, original beside mask; WRITES THE PATIENT'S OWN PICTURE into a file",
+        description="Writes a contact sheet: ten instants of each video, the original above the "
+        "mask, their eyes enlarged below. Attention: the sheet shows the PATIENT'S OWN FACE. It is "
+        "the one command of digitalmask that writes camera pixels into a file; make one only of "
+        "recordings that you may use so, and treat it like them.",
+    )
+    sheet.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a video with a face")
+    sheet.add_argument(
+        "target", type=Path, metavar="OUT.png", help="for several videos: OUT-NAME.png each"
+    )
+    sheet.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    sheet.add_argument("--json", action="store_true", help="print one JSON object")
+    sheet.set_defaults(run=_sheet)
+
+
+def _say(line: str) -> None:
+    print(f"evaluate: {line}", file=sys.stderr)
+
+
+def _video(options: argparse.Namespace) -> int:
+    from digitalmask.evaluation.reference_tracker import ReferenceTracker
+    from digitalmask.evaluation.video import evaluate_video
+    from digitalmask.tracking import load_networks
+
+    _check_files(options.files)
+    networks = load_networks(options.provider)
+    results: dict[str, dict[str, object]] = {}
+    with ReferenceTracker(_say) as reference:
+        for name, path in _named(options.files).items():
+            _say(str(path))
+            results[name] = evaluate_video(path, networks, reference)
+    if options.json:
+        print(json.dumps({"videos": results}))
+        return 0
+    for name, result in results.items():
+        other = result["alternative"]
+        assert isinstance(other, dict)  # noqa: S101 - for the type
+        print(f"{name:28}{'mask':>10}{'alternative':>14}")
+        for key, value in result.items():
+            if key != "alternative":
+                print(f"  {key:26}{_shown(value):>10}{_shown(other.get(key)):>14}")
+        print(f"  {'measured on':26}{'drawing':>10}{_shown(other['measured_on']):>14}")
+    return 0
+
+
+def _sheet(options: argparse.Namespace) -> int:
+    from digitalmask.evaluation.reference_tracker import ReferenceTracker
+    from digitalmask.evaluation.sheet import columns_of, draw_sheet, write_sheets
+    from digitalmask.evaluation.video import follow
+    from digitalmask.tracking import load_networks
+
+    if options.target.suffix.lower() != ".png":
+        raise ConfigurationError(f"{options.target} does not end in .png")
+    if not options.target.parent.is_dir():
+        raise ConfigurationError(f"there is no folder {options.target.parent}")
+    _check_files(options.files)
+    networks = load_networks(options.provider)
+    sheets = []
+    with ReferenceTracker(_say) as reference:
+        for name, path in _named(options.files).items():
+            _say(str(path))
+            columns = columns_of(follow(path, networks, reference, alternative=False))
+            sheets.append((Path(name).stem, draw_sheet(name, columns)))
+    paths = write_sheets(sheets, options.target)
+    _say("what was written shows the patients' own faces")
+    if options.json:
+        print(json.dumps({"sheets": [str(path) for path in paths]}))
+    else:
+        for path in paths:
+            print(path)
+    return 0
+
+
+def _check_files(files: list[Path]) -> None:
+    """Say what is missing before the long work begins."""
+    for path in files:
+        if not path.is_file():
+            raise ConfigurationError(f"there is no file {path}")
+
+
+def _named(files: list[Path]) -> dict[str, Path]:
+    """The files by their names, by their whole paths where two have one name."""
+    names = [path.name for path in files]
+    return {
+        path.name if names.count(path.name) == 1 else str(path): path
+        for path in dict.fromkeys(files)
+    }
+
+
+def _shown(value: object) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,88 @@
+"""`digitalmask evaluate` on a simulated patient's video, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+from digitalmask.cli import main
+from digitalmask.evaluation.reference_tracker import environment_dir
+from digitalmask.simulation import SimulatedPatient
+from tests.media.videos import write_video
+
+needs_reference = pytest.mark.skipif(
+    not environment_dir().is_dir(),
+    reason="MediaPipe's environment is not there (`digitalmask evaluate video` makes it)",
+)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """From 5.9 s of the conversation on: a look to either side and a blink."""
+    patient = SimulatedPatient()
+    pictures = [patient.frame(5.9 + number / 20, (320, 240)) for number in range(50)]
+    patient.close()
+    path = tmp_path_factory.mktemp("videos") / "patient.mp4"
+    return write_video(path, pictures, rate=20, options={})
+
+
+@needs_reference
+@pytest.mark.gl
+@pytest.mark.models
+def test_mask_and_alternative_follow_a_simulated_patient(
+    video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "video", str(video), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["videos"]["patient.mp4"]
+    other = found["alternative"]
+    assert other["measured_on"] == "drawing"
+    for figures in (found, other):
+        assert figures["frames"] == 50
+        assert figures["tracked"] > 0.95
+        for key in ("iris_x_left_r", "iris_x_right_r", "opening_left_r", "opening_right_r"):
+            assert figures[key] > 0.8
+        assert figures["blink_recall"] == 1.0
+        assert 0 < figures["eye_error_pct"] < 15
+    assert set(found) - {"alternative", "face_px"} == set(other) - {"measured_on"}
+
+
+@needs_reference
+@pytest.mark.gl
+@pytest.mark.models
+def test_a_sheet_is_written_and_says_whose_face_it_shows(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "sheet.png"
+    assert main(["evaluate", "sheet", str(video), str(target), "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"sheets": [str(target)]}
+    assert "patients' own faces" in told.err
+    sheet = cv2.imread(str(target))
+    assert sheet is not None
+    assert min(sheet.shape[:2]) > 1000
+
+
+def test_help_says_that_a_sheet_shows_the_patient(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "sheet", "--help"])
+    assert "PATIENT'S OWN FACE" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["video", "missing.mp4"], "there is no file missing.mp4"),
+        (["sheet", "missing.mp4", "out.jpg"], "does not end in .png"),
+        (["sheet", "missing.mp4", "nowhere/out.png"], "there is no folder nowhere"),
+        (["sheet", "missing.mp4", "out.png"], "there is no file missing.mp4"),
+    ],
+)
+def test_bad_input_gives_one_line(
+    arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", *arguments]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert reason in told.err
+    assert told.err.count("\n") == 1
