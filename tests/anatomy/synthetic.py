@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from digitalmask.anatomy.head_fit import upright_view
+from digitalmask.anatomy.pose import Pose
 from digitalmask.assets.head import Head
+from digitalmask.assets.landmark_model import LandmarkModel, load_landmark_model, view_terms
 from digitalmask.mask_state import EXPRESSIONS
 from digitalmask.tracking.observation import (
     LEFT_EYE,
@@ -17,8 +20,9 @@ from digitalmask.tracking.observation import (
 
 Floats = NDArray[np.float64]
 _WIDTH, _HEIGHT = 640, 480
-# From the head's eyeball centre to the eye's centre of rotation, and on to the limbus and across.
-_FORWARD_MM, _LIMBUS_MM, _IRIS_RADIUS_MM = 1.5, 10.5, 5.85
+# From the eye's centre of rotation to the limbus, and across.
+_LIMBUS_MM, _IRIS_RADIUS_MM = 10.5, 5.85
+EYES = (RIGHT_EYE, LEFT_EYE)
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,28 @@ def observe(
     at_s: float = 0.0,
     noise_px: float = 0.0,
     random: np.random.Generator | None = None,
+    model: LandmarkModel | None = None,
 ) -> FaceObservation:
-    """Project the head's points, with eyes that have the anatomical sizes."""
-    points = head.landmarks_mm.astype(np.float64)
+    """Project the average head as the network sees it, with eyes that have the anatomical sizes.
+
+    The lids are the mask's own head's.
+    """
+    model = model or load_landmark_model()
+    pose = Pose(truth.rotation, np.array(truth.place_mm))
+    upright, terms = upright_view(pose)
+    expression = np.zeros((478, 3))
     for name, value in truth.expression.items():
-        points = points + value * head.landmark_expressions_mm[EXPRESSIONS.index(name)]
+        expression += value * head.landmark_expressions_mm[EXPRESSIONS.index(name)]
+    surface = pose.apply(model.mean_mm + expression[:468])
+    # What the network adds in this view, and what of it the model takes for the head's.
+    surface[:, :2] += np.tensordot(terms, model.bias_mm, 1) @ upright.T
+    eyes = model.read(model.usual_rest_mm, view_terms(0.0, 0.0)).eye_centres_mm
+    eyes = eyes - eyes.mean(axis=0) + model.eyes_middle_mm
+    lids = head.landmarks_mm + expression
+    points = np.zeros((478, 3))
     for side, gaze in enumerate((truth.right_gaze_deg, truth.left_gaze_deg)):
+        lids_of = [*EYES[side].upper, *EYES[side].lower, EYES[side].medial, EYES[side].lateral]
+        points[lids_of] = lids[lids_of] + eyes[side] - head.eye_centres_mm[side] - [0, 0, 1.5]
         yaw, pitch = np.radians(gaze)
         direction = np.array(
             [np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)]
@@ -59,26 +79,35 @@ def observe(
         across = np.cross([0.0, 1.0, 0.0], direction)
         across /= np.linalg.norm(across)
         up = np.cross(direction, across)
-        pupil = head.eye_centres_mm[side] + [0, 0, _FORWARD_MM] + _LIMBUS_MM * direction
+        pupil = eyes[side] + _LIMBUS_MM * direction
         first = 468 + 5 * side
         points[first] = pupil
         for step, way in enumerate((across, up, -across, -up)):
             points[first + 1 + step] = pupil + _IRIS_RADIUS_MM * way
-    camera = points @ truth.rotation.T + truth.place_mm
     focal = float(max(_WIDTH, _HEIGHT))
-    seen = np.stack(
-        [
-            _WIDTH / 2 + focal * camera[:, 0] / -camera[:, 2],
-            _HEIGHT / 2 - focal * camera[:, 1] / -camera[:, 2],
-            -camera[:, 2],
-        ],
-        axis=1,
-    )
+
+    def project(camera: Floats) -> Floats:
+        depth = -camera[:, 2]
+        return np.stack(
+            [
+                _WIDTH / 2 + focal * camera[:, 0] / depth,
+                _HEIGHT / 2 - focal * camera[:, 1] / depth,
+                (depth - depth.mean()) / depth.mean() * focal,
+            ],
+            axis=1,
+        )
+
+    seen = project(pose.apply(points))
+    outlined = seen.copy()
+    seen[:468] = project(surface)
     if noise_px:
-        seen[:, :2] += (random or np.random.default_rng(0)).normal(0, noise_px, (478, 2))
+        noise = (random or np.random.default_rng(0)).normal(0, noise_px, (478, 2))
+        seen[:, :2] += noise
+        outlined[:, :2] += noise
     scores = np.zeros(52, np.float32)
     for place, score in truth.scores.items():
         scores[place] = score
-    found = seen.astype(np.float32)
-    eyes = (points_outline(found, eye) for eye in (RIGHT_EYE, LEFT_EYE))
-    return FaceObservation(at_s, _WIDTH, _HEIGHT, found, 1.0, scores, *eyes)
+    outlines = (points_outline(outlined, eye) for eye in EYES)
+    return FaceObservation(
+        at_s, _WIDTH, _HEIGHT, seen.astype(np.float32), 1.0, scores, *outlines
+    )

@@ -1,5 +1,8 @@
 """The estimator gives back what a known head does, each eye by itself."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -7,7 +10,8 @@ from scipy.spatial.transform import Rotation
 from digitalmask.anatomy import MaskEstimator
 from digitalmask.anatomy.expression import score_of
 from digitalmask.assets.head import Head, load_head
-from digitalmask.mask_state import EXPRESSIONS, MaskState
+from digitalmask.assets.landmark_model import load_landmark_model
+from digitalmask.mask_state import EXPRESSIONS, MaskState, RestAsymmetry
 from tests.anatomy.synthetic import Truth, observe
 
 
@@ -53,7 +57,10 @@ def test_yaw_to_the_patients_left_is_positive_and_not_mirrored(head: Head) -> No
 @pytest.mark.parametrize("yaw_deg", [-20.0, 0.0, 20.0])
 def test_eyes_are_read_apart(head: Head, yaw_deg: float) -> None:
     squint = Truth(yaw_deg=yaw_deg, right_gaze_deg=(12.0, 0.0), left_gaze_deg=(0.0, 5.0))
-    state = settle(MaskEstimator(head), head, squint)
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    for frame in range(4):
+        state = estimator.estimate(observe(head, squint, 1 + frame / 30))
     assert state.right.gaze_yaw_deg == pytest.approx(12, abs=2)
     assert state.right.gaze_pitch_deg == pytest.approx(0, abs=2)
     assert state.left.gaze_yaw_deg == pytest.approx(0, abs=2)
@@ -108,12 +115,11 @@ def test_an_open_jaw_is_seen_at_once(head: Head) -> None:
 
 def test_the_shape_of_the_face_is_not_in_the_expression(head: Head) -> None:
     """A person with a long face and a wide mouth has the neutral's coefficients at rest."""
-    shape = head.landmarks_mm.astype(np.float64)
-    stranger = Head(
-        **{name: getattr(head, name) for name in head.__dataclass_fields__}
-        | {"landmarks_mm": (shape * [1.06, 0.94, 1.0]).astype(np.float32)}
-    )
-    state = settle(MaskEstimator(head), stranger, Truth(), seconds=2.0)
+    model = load_landmark_model()
+    stranger = replace(model, mean_mm=model.mean_mm * [1.06, 0.94, 1.0])
+    estimator = MaskEstimator(head)
+    for frame in range(60):
+        state = estimator.estimate(observe(head, Truth(), frame / 30, model=stranger))
     assert float(state.expression.max()) < 0.1
 
 
@@ -156,3 +162,78 @@ def test_reset_forgets_the_patient(head: Head) -> None:
     again = settle(estimator, head, Truth())
     np.testing.assert_allclose(again.rotation, first.rotation, atol=1e-6)
     np.testing.assert_allclose(again.expression, first.expression, atol=1e-6)
+
+
+def talking(at_s: float) -> Truth:
+    """Somebody who moves, looks about and talks, with a smile now and then."""
+    jaw = 0.5 * abs(np.sin(9 * at_s))
+    smile = 0.6 * (np.sin(1.3 * at_s) > 0.5)
+    return Truth(
+        yaw_deg=6 * np.sin(1.1 * at_s),
+        pitch_deg=4 * np.sin(1.7 * at_s),
+        right_gaze_deg=(6 * np.sin(0.9 * at_s), 0.0),
+        left_gaze_deg=(6 * np.sin(0.9 * at_s), 0.0),
+        expression={"jawOpen": jaw, "mouthSmileLeft": smile, "mouthSmileRight": smile},
+        scores={
+            score_of("jawOpen"): jaw,
+            score_of("mouthSmileLeft"): smile,
+            score_of("mouthSmileRight"): smile,
+        },
+    )
+
+
+def test_the_neutral_settles_while_the_patient_talks_and_nothing_jumps(head: Head) -> None:
+    model = load_landmark_model()
+    stranger = replace(model, mean_mm=model.mean_mm * [1.04, 0.97, 1.0])
+    estimator = MaskEstimator(head)
+    states = [
+        estimator.estimate(observe(head, replace(talking(t), pitch_deg=0.0), t, model=stranger))
+        for t in np.arange(0, 3, 1 / 30)
+    ]
+    still = [
+        estimator.estimate(observe(head, Truth(), 3 + frame / 30, model=stranger))
+        for frame in range(60)
+    ]
+    assert float(still[5].expression.max()) < 0.15
+    # From then on a still face is a still mask: what is learned on arrives without a step.
+    for before, after in itertools.pairwise(still[5:]):
+        assert angle_deg(before.rotation, after.rotation) < 0.1
+        assert np.abs(after.expression - before.expression).max() < 0.02
+        assert abs(after.left.gaze_pitch_deg - before.left.gaze_pitch_deg) < 0.2
+    # And nothing steps while it settles, where the patient moves by less than a degree a frame.
+    for before, after in itertools.pairwise(states):
+        assert angle_deg(before.rotation, after.rotation) < 2.0
+
+
+def drooping(points_mm: np.ndarray, side: float, amount_mm: float) -> np.ndarray:
+    """The face with brow, corner of the mouth and cheek of one side lower (1: the left)."""
+    lowered = points_mm.copy()
+    for place in ((38.0, 24.0, 15.0), (23.5, -70.5, 20.5), (33.0, -50.0, 18.0)):
+        away = np.linalg.norm(points_mm - np.array(place) * (side, 1, 1), axis=1)
+        lowered[:, 1] -= amount_mm * np.exp(-((away / 12.0) ** 2))
+    return lowered
+
+
+@pytest.mark.parametrize("side", [-1.0, 1.0], ids=["right", "left"])
+def test_a_palsy_shows_at_rest_on_its_side_and_not_in_the_expression(
+    head: Head, side: float
+) -> None:
+    model = load_landmark_model()
+    patient = replace(model, mean_mm=drooping(model.mean_mm, side, 3.0))
+    estimator = MaskEstimator(head)
+    for frame in range(60):
+        state = estimator.estimate(observe(head, Truth(), frame / 30, model=patient))
+    assert -side * state.rest.brow_mm > 2.0
+    assert -side * state.rest.mouth_corner_mm > 2.0
+    assert -side * state.rest.nasolabial_mm > 1.5
+    assert float(state.expression.max()) < 0.1
+
+
+def test_an_even_face_has_no_asymmetry_even_while_one_side_smiles(head: Head) -> None:
+    estimator = MaskEstimator(head)
+    even = settle(estimator, head, Truth(), 2.0)
+    smile = Truth(expression={"mouthSmileLeft": 0.8}, scores={score_of("mouthSmileLeft"): 0.8})
+    for frame in range(15):
+        smiling = estimator.estimate(observe(head, smile, 2 + frame / 30))
+    for state in (even, smiling):
+        assert state.rest == RestAsymmetry()

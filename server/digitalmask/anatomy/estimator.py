@@ -117,7 +117,6 @@ class MaskEstimator:
         self._expression = np.zeros(len(self._basis.directions_mm))
         for memory in (
             self._head_fit,
-            self._rest_reading,
             self._fixation,
             self._neutral,
             self._rest,
@@ -137,14 +136,15 @@ class MaskEstimator:
         """The state of the mask for this frame; its confidence falls where the fit is poor."""
         at_s = observation.captured_at_s
         pinhole = Pinhole.of_frame(observation.width, observation.height)
-        slopes = pinhole.slopes(observation.points[:, :2].astype(np.float64))
-        fitted = self._head_fit(slopes[:_SURFACE], at_s)
-        pose, base = fitted.pose, self._model.shape(fitted.identity)
+        seen = pinhole.reliefs(observation.points[:_SURFACE].astype(np.float64))
+        fitted = self._head_fit(seen, at_s)
+        pose = fitted.pose
 
         scores = self._scores(expression_scores(observation.blendshapes), at_s)
-        shape = base + np.tensordot(self._expression, self._basis.directions_mm, 1)
-        places = pose.seen_at(fitted.surface, shape)
         own = self._neutral.value
+        shape = self._model.mean_mm if own is None else own
+        shape = shape + np.tensordot(self._expression, self._basis.directions_mm, 1)
+        places = pose.seen_at(fitted.surface, shape)
         if own is None:
             own = self._learn_neutral(places, scores, at_s)
         moved = places - own
@@ -155,7 +155,7 @@ class MaskEstimator:
 
         outlines = (observation.right_eye, observation.left_eye)
         still = self._still_pose(pose, at_s)
-        centres = self._model.centres(fitted.identity) + self._fixation.shift_mm
+        centres = fitted.eye_centres_mm + self._fixation.shift_mm
         measured = np.mean(
             [
                 iris_scale(still, pinhole, outline, centre)
@@ -183,7 +183,7 @@ class MaskEstimator:
             left=left,
             expression=np.clip(expression, 0.0, 1.0).astype(np.float32),
             rest=self._rest_reading(own, scale),
-            confidence=_confidence(observation.presence, fitted.residual, slopes[:_SURFACE]),
+            confidence=_confidence(observation.presence, fitted.residual, seen),
         )
 
     def _scores(self, scores: Floats, at_s: float) -> Floats:

@@ -23,8 +23,11 @@ Floats = NDArray[np.float64]
 # models/fit_landmarks.py.
 _LIMIT_MM = 1.2
 _TIME_CONSTANT_S = 20.0
-_DOUBT_S = 0.7  # before anything is seen, so much time speaks for no shift
-_GLANCE_MM = 0.4  # a look away counts as no more than this (2 degrees)
+_DOUBT_S = 0.4  # before anything is seen, so much time speaks for no shift
+_GLANCE_MM = 0.6  # a look away counts as no more than this (3 degrees)
+# How far the head is raised or lowered is known to 2 degrees only, which would be the gaze's error:
+# half of it is taken for the eyes' own height in the head, which is level in most.
+_LEVEL_SHARE = 0.5
 _FACING = 0.9  # cosine to the camera: with the head turned away, the eyes may look elsewhere
 _OPEN_MM = 3.0
 
@@ -53,11 +56,11 @@ class Fixation:
         """Take in what was read with the present shift. scale: model millimetres to a real one."""
         step_s = 1.0 / 30.0 if self._at_s is None else float(np.clip(at_s - self._at_s, 0.0, 0.2))
         self._at_s = at_s
-        camera = pose.toward_camera()
-        if camera[2] < _FACING:
+        ahead = pose.rotation[2] * [1.0, _LEVEL_SHARE, 1.0]  # the camera's axis in the head frame
+        if ahead[2] < _FACING:
             return
         beside = [
-            (_direction(reading.gaze_deg) - camera)[:2] * LIMBUS_FROM_CENTRE_MM * scale
+            (_direction(reading.gaze_deg) - ahead)[:2] * LIMBUS_FROM_CENTRE_MM * scale
             for reading in readings
             if reading.upper_mm[1] - reading.lower_mm[1] > _OPEN_MM
         ]

@@ -1,13 +1,10 @@
-"""The patient's head in a frame, and what kind of head it is, estimated together.
+"""The head's pose, and where the eyes turn in it.
 
-A long nose looks like a head that is lowered. Which of both it is, the rest of the face and other
-views tell: the pose of every frame is fitted to what is known of the patient's own head so far,
-with the network's usual errors beside it as unknowns of their own (an open mouth, a brow, lids that
-follow the gaze: what it does to many points together), and what the frame says of the head, when
-pose and errors have explained all that they can, is averaged over time. Nothing is calibrated: with
-the first frame the head is the likeliest one for it, and it moves from there without a step.
-
-The head is that of `digitalmask.assets.landmark_model`, where the numbers come from.
+A long nose looks like a head that is lowered. So the average head is fitted to the points first, and
+then what the fit leaves over is read for what it usually means: how far the pose is off for a face
+that leaves such a rest, where the centres of rotation of its eyes are, and how large it is. Lids,
+mouth and brows move the rest too; that they say nothing of the pose was learned with it. What it is
+learned from says `digitalmask.assets.landmark_model`.
 """
 
 from dataclasses import dataclass
@@ -17,29 +14,47 @@ from numpy.typing import NDArray
 
 from digitalmask.anatomy.pose import Pose, pose_jacobian, start_pose, turn
 from digitalmask.anatomy.smoothing import SlowMean
-from digitalmask.assets.landmark_model import LandmarkModel, view_terms
+from digitalmask.assets.landmark_model import LandmarkModel, Told, view_terms
 
 Floats = NDArray[np.float64]
 
 _TIME_CONSTANT_S = 20.0
-# The errors of neighbouring frames are the same ones: all frames together count as so many that
-# err independently.
-_INDEPENDENT_FRAMES = 2.0
-_OUTLIER = 4.0  # standard deviations at which a point begins to lose its say
-_FIRST_STEPS, _STEPS = 8, 2
+_FIRST_STEPS, _STEPS = 10, 3
+_OUTLIER = 3.0  # standard deviations at which a point begins to lose its say
+# A hand before the face leaves rests that were never learned from.
+_LARGEST_REST_MM = 8.0
+_LARGEST_TURN_DEG, _LARGEST_SHIFT_MM = 12.0, 12.0
 
 
 @dataclass(frozen=True, slots=True)
 class FittedHead:
     """One frame's result.
 
-    pose: of the head in the camera's frame. identity: (K,) coefficients. surface: (468, 2) slopes
-    of the points, freed from the network's usual bias in this view. residual: (P, 2) slopes.
+    pose: of the head in the camera's frame, as this frame says. surface: (468, 2) slopes of the
+    points, freed from the network's usual bias in this view. residual: (P, 2) slopes of the points
+    that tell the pose. eye_centres_mm: (2, 3) centres of rotation in the head frame, the patient's
+    right eye first, and scale, model millimetres to a real one: as all frames say.
     """
 
     pose: Pose
-    identity: Floats
     surface: Floats
+    residual: Floats
+    eye_centres_mm: Floats
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFit:
+    """The average head fitted to the points.
+
+    rest_mm: (468, 3) what it leaves over, across and up the upright picture and towards the viewer. terms: of the view.
+    upright: (2, 2) from across and up the face to the picture. The rest as in `FittedHead`.
+    """
+
+    pose: Pose
+    rest_mm: Floats
+    terms: Floats
+    upright: Floats
     residual: Floats
 
 
@@ -48,89 +63,68 @@ class HeadFit:
 
     def __init__(self, model: LandmarkModel) -> None:
         self._model = model
-        rigid = model.rigid
-        self._modes = model.modes_mm[:, rigid]
-        self._errors = model.errors_mm[:, rigid]
-        self._bias = model.bias_mm.reshape(len(model.bias_mm), -1)
-        self._log_variance = model.log_variance[:, rigid]
-        self._known = SlowMean(_TIME_CONSTANT_S)
+        self._apart_and_scale = SlowMean(_TIME_CONSTANT_S)
         self.reset()
 
     def reset(self) -> None:
         """Forget the patient."""
         self._pose: Pose | None = None
-        self._identity = np.zeros(len(self._modes))
-        self._known.reset()
+        self._apart_and_scale.reset()
 
-    def __call__(self, slopes: Floats, at_s: float) -> FittedHead:
-        """Fit one frame's points, (468, 2) slopes."""
-        model, rigid = self._model, self._model.rigid
-        first = self._pose is None
-        shape = model.shape(self._identity)[rigid]
-        pose = self._pose or start_pose(slopes[rigid], shape, np.exp(-self._log_variance[0]))
-        # From nothing the shape moves too, and the pose with it.
-        for _ in range(3 if first else 1):
-            pose, surface, residual, known = self._fit_frame(
-                pose, slopes, model.shape(self._identity)[rigid], _FIRST_STEPS if first else _STEPS
-            )
-            if first:
-                self._learn(known)
-        mean = self._known(np.column_stack(known), at_s)
-        self._learn((mean[:, :-1], mean[:, -1]))
-        self._pose = pose
-        return FittedHead(pose, self._identity, surface, residual)
+    def __call__(self, seen: Floats, at_s: float) -> FittedHead:
+        """Fit one frame's points, (468, 3) slopes as `Pinhole.reliefs` has them."""
+        slopes = seen[:, :2]
+        model = self._model
+        pose = self._pose or start_pose(
+            slopes[model.rigid],
+            model.mean_mm[model.rigid],
+            np.exp(-model.log_variance[0, model.rigid]),
+        )
+        fit = fit_average(model, pose, seen, _STEPS if self._pose else _FIRST_STEPS)
+        self._pose = fit.pose
+        size = np.linalg.norm(fit.rest_mm, axis=1, keepdims=True)
+        told = model.read(fit.rest_mm / np.maximum(size / _LARGEST_REST_MM, 1.0), fit.terms)
+        corrected = _corrected(model, fit, told)
+        # Where both eyes are together goes with this frame, and what is between them is slow.
+        middle = told.eye_centres_mm.mean(axis=0)
+        known = self._apart_and_scale(np.append(told.eye_centres_mm - middle, told.log_scale), at_s)
+        upright, terms = upright_view(corrected)
+        bias = (terms @ model.bias_mm.reshape(len(terms), -1)).reshape(-1, 2) @ upright.T
+        return FittedHead(
+            pose=corrected,
+            surface=slopes + bias / corrected.translation_mm[2],
+            residual=fit.residual,
+            eye_centres_mm=known[:6].reshape(2, 3) + model.eyes_middle_mm,
+            scale=float(np.exp(known[6])),
+        )
 
-    def _learn(self, known: tuple[Floats, Floats]) -> None:
-        """Take the likeliest coefficients, given information and its product with them."""
-        information, pull = known
-        normal = _INDEPENDENT_FRAMES * information
-        normal[np.diag_indices(len(normal))] += 1.0
-        self._identity = np.linalg.solve(normal, _INDEPENDENT_FRAMES * pull)
 
-    def _fit_frame(
-        self, pose: Pose, slopes: Floats, shape: Floats, steps: int
-    ) -> tuple[Pose, Floats, Floats, tuple[Floats, Floats]]:
-        """Pose and errors for a shape (P, 3) by Gauss-Newton steps.
-
-        Returns the pose, the surface and the residual of `FittedHead`, and what the frame says of
-        the coefficients: the information (K, K), and its product with the likeliest ones.
-        """
-        rigid = self._model.rigid
+def fit_average(model: LandmarkModel, pose: Pose, seen: Floats, steps: int) -> PlainFit:
+    """Gauss-Newton from `pose` on the points that tell it, reweighted against outliers
+    (Geman-McClure).
+    """
+    rigid, slopes = model.rigid, seen[:, :2]
+    terms = upright_view(pose)[1]
+    variance = np.exp(terms @ model.log_variance[:, rigid])
+    shape = model.mean_mm[rigid]
+    for _ in range(steps):
         depth = -float(pose.translation_mm[2])
-        upright, terms = upright_view(pose)
-        bias = (terms @ self._bias).reshape(-1, 2) @ upright.T
-        surface = slopes - bias / depth
-        variance = np.exp(terms @ self._log_variance)
-        errors = np.moveaxis(self._errors @ upright.T, 0, 2)  # (P, 2, M)
-        count = errors.shape[2]
-        erred = np.zeros(count)
-        for _ in range(steps):
-            camera = pose.apply(shape)
-            inverse_depth = 1.0 / np.maximum(-camera[:, 2], 1.0)
-            residual = (surface[rigid] - camera[:, :2] * inverse_depth[:, None]) * depth
-            residual = residual - errors @ erred
-            weight = 1.0 / (variance * (1.0 + (residual**2).sum(1) / variance / _OUTLIER**2) ** 2)
-            jacobian = np.concatenate([pose_jacobian(pose, shape) * depth, errors], axis=2)
-            flat = jacobian.reshape(-1, 6 + count)
-            weighted = (jacobian * weight[:, None, None]).reshape(-1, 6 + count)
-            normal = weighted.T @ flat
-            right = weighted.T @ residual.reshape(-1)
-            normal[np.diag_indices(6)] += 1e-9 * np.diagonal(normal)[:6]
-            normal[range(6, 6 + count), range(6, 6 + count)] += 1.0
-            right[6:] -= erred
-            step = np.linalg.solve(normal, right)
-            residual = residual - (flat @ step).reshape(-1, 2)
-            pose = Pose(turn(step[:3]) @ pose.rotation, pose.translation_mm + step[3:6])
-            erred = erred + step[6:]
-        places = jacobian[:, :, 3:6]
-        own = np.einsum("paj,kpj->pak", places, self._modes @ pose.rotation.T, optimize=True)
-        own = own.reshape(-1, len(self._modes))
-        scaled = own * np.repeat(weight, 2)[:, None]
-        shared = scaled.T @ flat
-        information = scaled.T @ own - shared @ np.linalg.solve(normal, shared.T)
-        # What pose and errors leave; at the solution they have no pull of their own.
-        pull = scaled.T @ residual.reshape(-1) + information @ self._identity
-        return pose, surface, residual / depth, (information, pull)
+        residual = (slopes[rigid] - _seen(pose, shape)) * depth
+        weight = 1.0 / (variance * (1.0 + (residual**2).sum(1) / variance / _OUTLIER**2) ** 2)
+        jacobian = pose_jacobian(pose, shape) * depth
+        weighted = (jacobian * weight[:, None, None]).reshape(-1, 6)
+        normal = weighted.T @ jacobian.reshape(-1, 6)
+        normal[np.diag_indices(6)] *= 1.0 + 1e-9
+        step = np.linalg.solve(normal, weighted.T @ residual.reshape(-1))
+        pose = Pose(turn(step[:3]) @ pose.rotation, pose.translation_mm + step[3:])
+    upright, terms = upright_view(pose)
+    depth = -float(pose.translation_mm[2])
+    rest = slopes - _seen(pose, model.mean_mm)
+    # The network's own depth is from a middle of its own.
+    relief = depth * seen[:, 2] - pose.apply(model.mean_mm)[:, 2]
+    relief = relief - relief[rigid].mean()
+    rest_mm = np.column_stack([rest @ upright * depth, relief])
+    return PlainFit(pose, rest_mm, terms, upright, rest[rigid])
 
 
 def upright_view(pose: Pose) -> tuple[Floats, Floats]:
@@ -140,3 +134,19 @@ def upright_view(pose: Pose) -> tuple[Floats, Floats]:
     upright = np.array([[across[0], -across[1]], [across[1], across[0]]])
     axis = view[:2, 2] @ upright
     return upright, view_terms(float(axis[0]), float(axis[1]))
+
+
+def _seen(pose: Pose, places_mm: Floats) -> Floats:
+    camera = pose.apply(places_mm)
+    return np.asarray(camera[:, :2] / np.maximum(-camera[:, 2:], 1.0))
+
+
+def _corrected(model: LandmarkModel, fit: PlainFit, told: Told) -> Pose:
+    """The pose turned and shifted by what the rest says that it is off."""
+    vector = np.append(fit.upright @ told.turn_deg[:2], told.turn_deg[2])
+    vector *= min(1.0, _LARGEST_TURN_DEG / max(float(np.linalg.norm(vector)), 1e-9))
+    to_view = fit.pose.to_view()
+    rotation = to_view.T @ turn(np.radians(vector)) @ to_view @ fit.pose.rotation
+    shift = told.eye_centres_mm.mean(axis=0) - model.eyes_middle_mm
+    shift *= min(1.0, _LARGEST_SHIFT_MM / max(float(np.linalg.norm(shift)), 1e-9))
+    return Pose(rotation, fit.pose.translation_mm + rotation @ shift)

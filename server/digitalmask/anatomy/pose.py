@@ -42,6 +42,12 @@ class Pinhole:
             axis=1,
         )
 
+    def reliefs(self, points_px: Floats) -> Floats:
+        """(n, 3) points as the network has them to (n, 3): slopes, and how near, from some middle,
+        in the same unit.
+        """
+        return np.column_stack([self.slopes(points_px), -points_px[:, 2] / self.focal_px])
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
@@ -65,15 +71,18 @@ class Pose:
         towards = -self.translation_mm @ self.rotation
         return np.asarray(towards / np.linalg.norm(towards))
 
-    def view_rotation(self) -> Floats:
-        """The rotation in the view frame: as if the head stood on the camera's axis."""
+    def to_view(self) -> Floats:
+        """The rotation from the camera's frame into the view frame: onto the camera's axis."""
         ray = self.translation_mm / np.linalg.norm(self.translation_mm)
         axis = np.cross(ray, [0.0, 0.0, -1.0])
         length = np.linalg.norm(axis)
         if length < 1e-9:
-            return self.rotation
-        angle = np.arctan2(length, -ray[2])
-        return np.asarray(turn(axis / length * angle) @ self.rotation)
+            return np.eye(3)
+        return turn(axis / length * np.arctan2(length, -ray[2]))
+
+    def view_rotation(self) -> Floats:
+        """The rotation in the view frame: as if the head stood on the camera's axis."""
+        return np.asarray(self.to_view() @ self.rotation)
 
 
 def turn(vector: Floats) -> Floats:

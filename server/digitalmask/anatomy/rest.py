@@ -1,4 +1,9 @@
-"""What differs between the sides of the patient's face at rest."""
+"""What differs between the sides of the patient's face at rest.
+
+The corners of the eyes say what is level: a palsy hardly moves them, and a head that droops on one
+side would otherwise look tilted. Read off the patient's own neutral, so that an expression counts
+for nothing here, and what is read here for nothing in the expression.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,37 +13,43 @@ from digitalmask.mask_state import RestAsymmetry
 
 Floats = NDArray[np.float64]
 
-# Brow, corner of the mouth, and the cheek beside the nasolabial fold: where they are on the average
-# head's left side, and how wide each is read.
-_PLACES_MM = np.array([[38.0, 24.0, 15.0], [23.5, -70.5, 20.5], [33.0, -50.0, 18.0]])
-_WIDE_MM = np.array([12.0, 4.0, 7.0])
+# Brow, corner of the mouth, and the cheek beside the nasolabial fold: the patient's right, left.
+_PLACES = (
+    ((105, 66, 63, 52, 65, 53), (334, 296, 293, 282, 295, 283)),
+    ((61,), (291,)),
+    ((205, 206, 203, 216), (425, 426, 423, 436)),
+)
+_EYE_CORNERS = ((33, 133), (263, 362))
+# The network draws a one-sided face part of the way back to an even one: how much of a droop of 4
+# to 5 mm is left, measured on simulated palsies (models/fit_landmarks.py's people have none).
+_SHOWN = np.array([0.60, 0.80, 0.42])
+# An even face in light from one side reads up to so much; less is drawn as nothing.
+_DEAD_MM, _WHOLE_MM = 0.8, 1.2
 
 
 class RestReading:
-    """Reads the asymmetry off the patient's own neutral. One thread at a time."""
+    """Reads the asymmetry; what the average head and the network have of their own is taken off."""
 
     def __init__(self, model: LandmarkModel) -> None:
-        self._sides = [_weights(model, side) for side in (-1.0, 1.0)]
-        right, left = self._heights(model.mean_mm)
-        # Neither the average head nor the network is quite even.
-        self._usual = left - right
-
-    def reset(self) -> None:
-        """Nothing is remembered: the neutral is the memory."""
-
-    def _heights(self, points_mm: Floats) -> tuple[Floats, Floats]:
-        right, left = (weights @ points_mm[:, 1] for weights in self._sides)
-        return right, left
+        self._usual_mm = _higher_left(model.mean_mm)
 
     def __call__(self, neutral_mm: Floats, scale: float) -> RestAsymmetry:
         """neutral_mm: (468, 3) of the patient, model millimetres. scale: of these to a real one."""
-        right, left = self._heights(neutral_mm)
-        brow, mouth, fold = (left - right - self._usual) / scale
+        shown = (_higher_left(neutral_mm) - self._usual_mm) / scale / _SHOWN
+        share = (np.abs(shown) - _DEAD_MM) / (_WHOLE_MM - _DEAD_MM)
+        brow, mouth, fold = shown * np.clip(share, 0.0, 1.0)
         return RestAsymmetry(float(brow), float(mouth), float(fold))
 
 
-def _weights(model: LandmarkModel, side: float) -> Floats:
-    """(3, 468), how much of each place a point of that side is."""
-    away = np.linalg.norm(model.mean_mm - (_PLACES_MM * (side, 1, 1))[:, None], axis=2)
-    near = np.exp(-((away / _WIDE_MM[:, None]) ** 2))
-    return np.asarray(near / near.sum(axis=1, keepdims=True))
+def _higher_left(points_mm: Floats) -> Floats:
+    """(3,) how much higher the left of each pair of places stands, measured along the eyes."""
+    right, left = (points_mm[list(corners)].mean(axis=0) for corners in _EYE_CORNERS)
+    along = left - right
+    tilt = along[1] / along[0]
+    higher = []
+    for right_points, left_points in _PLACES:
+        across = points_mm[list(left_points)].mean(axis=0) - points_mm[list(right_points)].mean(
+            axis=0
+        )
+        higher.append(across[1] - tilt * across[0])
+    return np.array(higher)

@@ -3,7 +3,7 @@
 Made by `models/fit_landmarks.py` from drawings of people who do not exist, whose pose and eyes are
 known. It is what pose, eye centres and static asymmetry are read with; nothing is drawn from it.
 Its frame is the head frame of `digitalmask.mask_state`, scaled so that everybody's head is as large
-as the average: model millimetres, which `scale` turns into real ones.
+as the average: model millimetres.
 """
 
 import zipfile
@@ -20,51 +20,63 @@ Floats = NDArray[np.float64]
 
 POINTS = 468  # of the surface; the irises are no part of it
 VIEW_TERMS = 6
+_LINEAR_TERMS = 3
+_OUTPUTS = 10
+# The eyes turn about centres that lie so far before those of the head's eyeballs, between which
+# the head frame's origin is.
+_PIVOTS_FORWARD_MM = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the rest of a fit of the average head says.
+
+    turn_deg: (3,) rotation vector in the upright view frame by which the pose is still off.
+    eye_centres_mm: (2, 3) centres of rotation beside the fitted pose's origin, along the axes of
+    the corrected one, the patient's right eye first. log_scale: of model millimetres to a real one.
+    """
+
+    turn_deg: Floats
+    eye_centres_mm: Floats
+    log_scale: float
 
 
 @dataclass(frozen=True, slots=True)
 class LandmarkModel:
-    """The average, how people differ, and how the network errs.
+    """The average head, how the network errs on it, and what deviations from it mean.
 
-    mean_mm: (468, 3). modes_mm: (K, 468, 3), directions in which faces at rest differ, each with a
-        standard deviation of 1.
-    bias_mm: (6, 468, 2), what the network adds across and up the upright picture, by the terms of
-        `view_terms`. log_variance: (6, 468), of what else it errs by, mm², by the same terms.
-    errors_mm: (M, 468, 2), what it errs by at many points together (expressions among it), across
-        and up, each with a standard deviation of 1.
+    mean_mm: (468, 3), where on the average head the network sees its points.
+    bias_mm: (6, 468, 2), what it adds across and up the upright picture, by the terms of
+        `view_terms`. log_variance: (6, 468), of what else it is off by, mm², by the same terms.
     rigid: (P,) the points that tell the pose.
-    eye_centres_mm: (2, 3), centres of rotation, the patient's right eye first, and eye_modes_mm:
-        (K, 2, 3), how they go with the modes.
-    log_scale, log_scale_modes: () and (K,), of model millimetres to a real one.
+    usual_rest_mm: (468, 3), what a fit leaves over on average. constant: (10, 6) and told:
+        (3, 10, 1404): the linear reading of what it leaves over beyond that, by the terms of the
+        view; see `read`.
     """
 
     mean_mm: Floats = field(repr=False)
-    modes_mm: Floats = field(repr=False)
     bias_mm: Floats = field(repr=False)
     log_variance: Floats = field(repr=False)
-    errors_mm: Floats = field(repr=False)
     rigid: NDArray[np.int64] = field(repr=False)
-    eye_centres_mm: Floats
-    eye_modes_mm: Floats = field(repr=False)
-    log_scale: float
-    log_scale_modes: Floats = field(repr=False)
+    usual_rest_mm: Floats = field(repr=False)
+    constant: Floats = field(repr=False)
+    told: Floats = field(repr=False)
 
-    def shape(self, identity: Floats) -> Floats:
-        """(468, 3) points of the face with these (K,) coefficients at rest."""
-        return np.asarray(self.mean_mm + np.tensordot(identity, self.modes_mm, 1))
+    @property
+    def eyes_middle_mm(self) -> Floats:
+        """(3,) midway between the eyes' centres of rotation, in the head frame."""
+        return np.array([0.0, 0.0, _PIVOTS_FORWARD_MM])
 
-    def centres(self, identity: Floats) -> Floats:
-        """(2, 3) centres of rotation of that person's eyes."""
-        return np.asarray(self.eye_centres_mm + np.tensordot(identity, self.eye_modes_mm, 1))
-
-    def scale(self, identity: Floats) -> float:
-        """Model millimetres to one of that person's."""
-        return float(np.exp(self.log_scale + identity @ self.log_scale_modes))
+    def read(self, rest_mm: Floats, terms: Floats) -> Told:
+        """What a rest (468, 3), across and up the upright picture and to the viewer, says."""
+        beyond = (rest_mm - self.usual_rest_mm).reshape(-1)
+        values = self.constant @ terms + terms[:_LINEAR_TERMS] @ (self.told @ beyond)
+        return Told(values[:3], values[3:9].reshape(2, 3), float(values[9]))
 
 
 def view_terms(across: float, up: float) -> Floats:
-    """(6,) in which bias and variance are given: where the face's axis points in the upright
-    picture, across (to its right) and up, as components of a unit vector.
+    """(6,) the terms of a view: where the face's axis points in the upright picture, across (to its
+    right) and up, as components of a unit vector.
     """
     return np.array([1.0, across, up, across * across, across * up, up * up])
 
@@ -80,15 +92,12 @@ def load_landmark_model(path: Path | None = None) -> LandmarkModel:
             data = {name: archive[name].astype(np.float64) for name in archive.files}
         model = LandmarkModel(
             mean_mm=data["mean_mm"],
-            modes_mm=data["modes"] * data["modes_step_mm"][:, None, None],
             bias_mm=data["bias_mm"],
             log_variance=data["log_variance"],
-            errors_mm=data["errors"] * data["errors_step_mm"][:, None, None],
             rigid=data["rigid"].astype(np.int64),
-            eye_centres_mm=data["eye_centres_mm"],
-            eye_modes_mm=data["eye_modes_mm"],
-            log_scale=float(data["log_scale"]),
-            log_scale_modes=data["log_scale_modes"],
+            usual_rest_mm=data["usual_rest_mm"],
+            constant=data["constant"],
+            told=data["told"] * data["told_step"],
         )
     except FileNotFoundError:
         raise AssetError(
@@ -97,7 +106,7 @@ def load_landmark_model(path: Path | None = None) -> LandmarkModel:
         ) from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise AssetError(f"{path} is damaged or of another version: {error}") from None
-    shapes = (model.mean_mm.shape, model.bias_mm.shape)
-    if shapes != ((POINTS, 3), (VIEW_TERMS, POINTS, 2)):
+    expected = (_LINEAR_TERMS, _OUTPUTS, 3 * POINTS)
+    if model.told.shape != expected or model.mean_mm.shape != (POINTS, 3):
         raise AssetError(f"{path} is of another version: get it again")
     return model
