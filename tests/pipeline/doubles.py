@@ -68,7 +68,7 @@ class Stages:
             state.left,
             state.right,
             state.expression,
-            self.confidence,
+            confidence=self.confidence,
         )
 
     def reset(self) -> None:
