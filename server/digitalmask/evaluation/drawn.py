@@ -20,7 +20,7 @@ _FEWEST_BORDERS = 14
 _LEAST_ARC_DEG = 100.0  # of the limbus or the pupil's edge, for its middle to be known
 _COLUMN_MM = 2.5  # how far to either side of the pupil's column a lid's edge is looked at
 _FEWEST_EDGES = 3
-_POSE_PIXELS = 250
+_POSE_EVERY_PX = 16
 _JAW_MM = -45.0  # what lies below may bend with the neck
 
 
@@ -66,12 +66,11 @@ class DrawnReader:
     def _eye(self, identity: Identity, camera: MaskCamera, side: int, rotation: Floats) -> DrawnEye:
         part, place = identity.part, identity.place_mm
         sclera, iris, pupil = SCLERA[side], IRIS[side], PUPIL[side]
-        rows, columns = np.nonzero((part == sclera) | (part == iris) | (part == pupil))
+        shown = (part >= sclera) & (part <= pupil)
+        rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
         if not rows.size:
             return _closed(self._gaze[side])
-        window = np.s_[
-            max(rows.min() - 2, 0) : rows.max() + 3, max(columns.min() - 2, 0) : columns.max() + 3
-        ]
+        window = np.s_[max(rows[0] - 2, 0) : rows[-1] + 3, max(columns[0] - 2, 0) : columns[-1] + 3]
         part, place = part[window], np.asarray(place[window], np.float64) - self._centres[side]
         borders = (_border(part, place, iris, sclera), _border(part, place, pupil, iris))
         gaze = find_axis(borders)
@@ -80,7 +79,7 @@ class DrawnReader:
         gaze = self._gaze[side]
         if gaze is None:
             return _closed(None)
-        inside = (part == sclera) | (part == iris) | (part == pupil)
+        inside = shown[window]
         # Half a pixel of the picture, upwards, in the head's frame.
         upwards = 0.5 * camera.distance_mm / camera.focal_px * rotation[1]
         centre = IRIS_DEPTH_MM * gaze
@@ -97,10 +96,12 @@ class DrawnReader:
 
 def head_rotation(identity: Identity, camera: MaskCamera) -> Floats:
     """The head's turn, from pixels of the face and the places that they show."""
-    above_jaw = np.nan_to_num(identity.place_mm[..., 1], nan=-999) > _JAW_MM
-    rows, columns = np.nonzero((identity.part == SKIN) & above_jaw)
-    chosen = np.linspace(0, len(rows) - 1, min(_POSE_PIXELS, len(rows))).astype(int)
-    rows, columns = rows[chosen], columns[chosen]
+    few = np.s_[::_POSE_EVERY_PX, ::_POSE_EVERY_PX]
+    # Nothing is higher than the jaw where nothing is seen: nan.
+    rows, columns = np.nonzero(
+        (identity.part[few] == SKIN) & (identity.place_mm[few][..., 1] > _JAW_MM)
+    )
+    rows, columns = _POSE_EVERY_PX * rows, _POSE_EVERY_PX * columns
     pixels = np.stack([columns + 0.5, rows + 0.5], axis=1)
     return camera.rotation_seen(pixels, identity.place_mm[rows, columns].astype(np.float64))
 
