@@ -53,14 +53,19 @@ _LEAST_VARIANCE_MM2 = 0.02
 LID_POINTS = np.array(
     [point for eye in (RIGHT_EYE, LEFT_EYE) for point in (*eye.upper, *eye.lower)]
 )
+# What lies around the lids goes with them, and so with the gaze: a squint would be read as eyes that
+# stand closer together.
+_AROUND_EYES = np.array(
+    [247, 30, 29, 27, 28, 56, 190, 112, 26, 22, 23, 24, 110, 25, 33, 133, 130, 243]
+    + [467, 260, 259, 257, 258, 286, 414, 341, 256, 252, 253, 254, 339, 255, 263, 362, 359, 463]
+)
 
 
 @dataclass(frozen=True)
 class Sightings:
     """What the network said of the drawings, and the truth of them.
 
-    person: (n,) index. points_px: (n, 478, 3) as in
-    `FaceObservation`. scores: (n, 52). rotation: (n, 3, 3) and place_mm:
+    person: (n,) index. points_px: (n, 478, 2). scores: (n, 52). rotation: (n, 3, 3) and place_mm:
     (n, 3), of the head in the camera's frame. still: (n,) whether the face is at rest but for the
     eyes. iris_px: (n, 2, 3), centre and radius of each eye's iris; gaze_deg: (n, 2, 2). lids_mm: (n, 2, 2). pivots_mm: (people, 2, 3), the eyes' centres of
     rotation in the head frame.
@@ -202,7 +207,7 @@ def look_at(people: Iterable[tuple[int, Person]]) -> Sightings:
             if seen is None or seen.presence < 0.7:
                 continue
             rows["person"].append(len(pivots))
-            rows["points_px"].append(seen.points)
+            rows["points_px"].append(seen.points[:, :2])
             rows["scores"].append(seen.blendshapes)
             rows["rotation"].append(head_rotation(pose))
             rows["place_mm"].append(head_place_mm(pose))
@@ -311,9 +316,9 @@ def learn(seen: Sightings, people: NDArray[np.int64]) -> LandmarkModel:
         bias_mm=bias,
         log_variance=log_variance,
         rigid=np.setdiff1d(quiet, LID_POINTS),
-        usual_rest_mm=np.zeros((POINTS, 3)),
+        usual_rest_mm=np.zeros((POINTS, 2)),
         constant=np.zeros((_TOLD, len(terms[0]))),
-        told=np.zeros((3, _TOLD, 3 * POINTS)),
+        told=np.zeros((3, _TOLD, 2 * POINTS)),
     )
     return learn_reading(model, seen, rows)
 
@@ -324,7 +329,9 @@ def learn_reading(
     """The model with what the rest of a fit says, by ridge regression on the drawings `rows`."""
     rests, terms, truth = plain_fits(model, seen, rows)
     usual = rests.mean(axis=0)
-    beyond = (rests - usual).reshape(len(rows), -1)
+    beyond = rests - usual
+    beyond[:, np.concatenate([LID_POINTS, _AROUND_EYES])] = 0.0
+    beyond = beyond.reshape(len(rows), -1)
     features = np.concatenate([beyond * terms[:, [term]] for term in range(3)], axis=1)
     # The terms by themselves are hardly held back; the points as if each had noise of its own, so
     # that nothing is read from differences that another camera or a real skin would not show.
@@ -336,20 +343,20 @@ def learn_reading(
         model,
         usual_rest_mm=usual,
         constant=_FREE * told[:count].T,
-        told=told[count:].reshape(3, 3 * POINTS, _TOLD).transpose(0, 2, 1),
+        told=told[count:].reshape(3, 2 * POINTS, _TOLD).transpose(0, 2, 1),
     )
 
 
 def plain_fits(
     model: LandmarkModel, seen: Sightings, rows: NDArray[np.int64]
 ) -> tuple[Floats, Floats, Floats]:
-    """The average head fitted to drawings: rests (n, 468, 3), terms (n, 6), and (n, 10) what the
+    """The average head fitted to drawings: rests (n, 468, 2), terms (n, 6), and (n, 10) what the
     rests should tell (see `digitalmask.assets.landmark_model.Told`).
     """
     pinhole = Pinhole(FOCAL_HEIGHTS * _SIZE[1], (_SIZE[0] / 2, _SIZE[1] / 2))
     rests, terms, truth = [], [], []
     for row in rows:
-        points = pinhole.reliefs(seen.points_px[row, :POINTS].astype(np.float64))
+        points = pinhole.slopes(seen.points_px[row, :POINTS].astype(np.float64))
         true = Pose(seen.rotation[row], seen.place_mm[row])
         # As in a video, where a fit begins at the one of the frame before.
         fit = fit_average(model, fit_average(model, true, points, 6).pose, points, 3)

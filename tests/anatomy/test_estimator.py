@@ -49,7 +49,11 @@ def test_a_head_beside_the_axis_that_faces_the_camera_is_straight_in_the_view(he
 
 
 def test_yaw_to_the_patients_left_is_positive_and_not_mirrored(head: Head) -> None:
-    state = settle(MaskEstimator(head), head, Truth(left_gaze_deg=(10, 0), right_gaze_deg=(10, 0)))
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth())
+    aside = Truth(left_gaze_deg=(10, 0), right_gaze_deg=(10, 0))
+    for frame in range(4):
+        state = estimator.estimate(observe(head, aside, 1 + frame / 30))
     assert state.left.gaze_yaw_deg > 8
     assert state.right.gaze_yaw_deg > 8
 
@@ -194,7 +198,7 @@ def test_the_neutral_settles_while_the_patient_talks_and_nothing_jumps(head: Hea
         estimator.estimate(observe(head, Truth(), 3 + frame / 30, model=stranger))
         for frame in range(60)
     ]
-    assert float(still[5].expression.max()) < 0.15
+    assert float(still[5].expression.max()) < 0.2
     # From then on a still face is a still mask: what is learned on arrives without a step.
     for before, after in itertools.pairwise(still[5:]):
         assert angle_deg(before.rotation, after.rotation) < 0.1

@@ -136,8 +136,8 @@ class MaskEstimator:
         """The state of the mask for this frame; its confidence falls where the fit is poor."""
         at_s = observation.captured_at_s
         pinhole = Pinhole.of_frame(observation.width, observation.height)
-        seen = pinhole.reliefs(observation.points[:_SURFACE].astype(np.float64))
-        fitted = self._head_fit(seen, at_s)
+        surface = pinhole.slopes(observation.points[:_SURFACE, :2].astype(np.float64))
+        fitted = self._head_fit(surface, at_s)
         pose = fitted.pose
 
         scores = self._scores(expression_scores(observation.blendshapes), at_s)
@@ -183,7 +183,7 @@ class MaskEstimator:
             left=left,
             expression=np.clip(expression, 0.0, 1.0).astype(np.float32),
             rest=self._rest_reading(own, scale),
-            confidence=_confidence(observation.presence, fitted.residual, seen),
+            confidence=_confidence(observation.presence, fitted.residual, surface),
         )
 
     def _scores(self, scores: Floats, at_s: float) -> Floats:

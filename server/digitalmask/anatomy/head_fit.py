@@ -47,7 +47,7 @@ class FittedHead:
 class PlainFit:
     """The average head fitted to the points.
 
-    rest_mm: (468, 3) what it leaves over, across and up the upright picture and towards the viewer. terms: of the view.
+    rest_mm: (468, 2) what it leaves over, across and up the upright picture. terms: of the view.
     upright: (2, 2) from across and up the face to the picture. The rest as in `FittedHead`.
     """
 
@@ -71,16 +71,15 @@ class HeadFit:
         self._pose: Pose | None = None
         self._apart_and_scale.reset()
 
-    def __call__(self, seen: Floats, at_s: float) -> FittedHead:
-        """Fit one frame's points, (468, 3) slopes as `Pinhole.reliefs` has them."""
-        slopes = seen[:, :2]
+    def __call__(self, slopes: Floats, at_s: float) -> FittedHead:
+        """Fit one frame's points, (468, 2) slopes."""
         model = self._model
         pose = self._pose or start_pose(
             slopes[model.rigid],
             model.mean_mm[model.rigid],
             np.exp(-model.log_variance[0, model.rigid]),
         )
-        fit = fit_average(model, pose, seen, _STEPS if self._pose else _FIRST_STEPS)
+        fit = fit_average(model, pose, slopes, _STEPS if self._pose else _FIRST_STEPS)
         self._pose = fit.pose
         size = np.linalg.norm(fit.rest_mm, axis=1, keepdims=True)
         told = model.read(fit.rest_mm / np.maximum(size / _LARGEST_REST_MM, 1.0), fit.terms)
@@ -99,11 +98,11 @@ class HeadFit:
         )
 
 
-def fit_average(model: LandmarkModel, pose: Pose, seen: Floats, steps: int) -> PlainFit:
+def fit_average(model: LandmarkModel, pose: Pose, slopes: Floats, steps: int) -> PlainFit:
     """Gauss-Newton from `pose` on the points that tell it, reweighted against outliers
     (Geman-McClure).
     """
-    rigid, slopes = model.rigid, seen[:, :2]
+    rigid = model.rigid
     terms = upright_view(pose)[1]
     variance = np.exp(terms @ model.log_variance[:, rigid])
     shape = model.mean_mm[rigid]
@@ -120,10 +119,7 @@ def fit_average(model: LandmarkModel, pose: Pose, seen: Floats, steps: int) -> P
     upright, terms = upright_view(pose)
     depth = -float(pose.translation_mm[2])
     rest = slopes - _seen(pose, model.mean_mm)
-    # The network's own depth is from a middle of its own.
-    relief = depth * seen[:, 2] - pose.apply(model.mean_mm)[:, 2]
-    relief = relief - relief[rigid].mean()
-    rest_mm = np.column_stack([rest @ upright * depth, relief])
+    rest_mm = rest @ upright * depth
     return PlainFit(pose, rest_mm, terms, upright, rest[rigid])
 
 

@@ -42,12 +42,6 @@ class Pinhole:
             axis=1,
         )
 
-    def reliefs(self, points_px: Floats) -> Floats:
-        """(n, 3) points as the network has them to (n, 3): slopes, and how near, from some middle,
-        in the same unit.
-        """
-        return np.column_stack([self.slopes(points_px), -points_px[:, 2] / self.focal_px])
-
 
 @dataclass(frozen=True, slots=True)
 class Pose:

@@ -23,8 +23,10 @@ _EYE_CORNERS = ((33, 133), (263, 362))
 # The network draws a one-sided face part of the way back to an even one: how much of a droop of 4
 # to 5 mm is left, measured on simulated palsies (models/fit_landmarks.py's people have none).
 _SHOWN = np.array([0.60, 0.80, 0.42])
-# An even face in light from one side reads up to so much; less is drawn as nothing.
-_DEAD_MM, _WHOLE_MM = 0.8, 1.2
+# An even face in light from one side reads up to so much; less is drawn as nothing, and what is
+# more by _SOFT_MM as it is.
+_DEAD_MM = np.array([1.4, 0.8, 0.8])
+_SOFT_MM = 0.4
 
 
 class RestReading:
@@ -36,8 +38,8 @@ class RestReading:
     def __call__(self, neutral_mm: Floats, scale: float) -> RestAsymmetry:
         """neutral_mm: (468, 3) of the patient, model millimetres. scale: of these to a real one."""
         shown = (_higher_left(neutral_mm) - self._usual_mm) / scale / _SHOWN
-        share = (np.abs(shown) - _DEAD_MM) / (_WHOLE_MM - _DEAD_MM)
-        brow, mouth, fold = shown * np.clip(share, 0.0, 1.0)
+        share = (np.abs(shown) - _DEAD_MM) / _SOFT_MM
+        brow, mouth, fold = shown * np.clip(share, 0.0, 1.0) + 0.0  # no negative zero
         return RestAsymmetry(float(brow), float(mouth), float(fold))
 
 

@@ -49,8 +49,8 @@ class LandmarkModel:
     bias_mm: (6, 468, 2), what it adds across and up the upright picture, by the terms of
         `view_terms`. log_variance: (6, 468), of what else it is off by, mm², by the same terms.
     rigid: (P,) the points that tell the pose.
-    usual_rest_mm: (468, 3), what a fit leaves over on average. constant: (10, 6) and told:
-        (3, 10, 1404): the linear reading of what it leaves over beyond that, by the terms of the
+    usual_rest_mm: (468, 2), what a fit leaves over on average. constant: (10, 6) and told:
+        (3, 10, 936): the linear reading of what it leaves over beyond that, by the terms of the
         view; see `read`.
     """
 
@@ -68,7 +68,7 @@ class LandmarkModel:
         return np.array([0.0, 0.0, _PIVOTS_FORWARD_MM])
 
     def read(self, rest_mm: Floats, terms: Floats) -> Told:
-        """What a rest (468, 3), across and up the upright picture and to the viewer, says."""
+        """What a rest (468, 2), across and up the upright picture, says in a view."""
         beyond = (rest_mm - self.usual_rest_mm).reshape(-1)
         values = self.constant @ terms + terms[:_LINEAR_TERMS] @ (self.told @ beyond)
         return Told(values[:3], values[3:9].reshape(2, 3), float(values[9]))
@@ -106,7 +106,7 @@ def load_landmark_model(path: Path | None = None) -> LandmarkModel:
         ) from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise AssetError(f"{path} is damaged or of another version: {error}") from None
-    expected = (_LINEAR_TERMS, _OUTPUTS, 3 * POINTS)
+    expected = (_LINEAR_TERMS, _OUTPUTS, 2 * POINTS)
     if model.told.shape != expected or model.mean_mm.shape != (POINTS, 3):
         raise AssetError(f"{path} is of another version: get it again")
     return model
