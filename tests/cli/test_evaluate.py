@@ -44,7 +44,25 @@ def test_mask_and_alternative_follow_a_simulated_patient(
             assert figures[key] > 0.8
         assert figures["blink_recall"] == 1.0
         assert 0 < figures["eye_error_pct"] < 15
-    assert set(found) - {"alternative", "face_px"} == set(other) - {"measured_on"}
+    assert set(found) - {"alternative", "repeat", "face_px"} == set(other) - {"measured_on"}
+    assert found["repeat"].keys() == other.keys() - {"measured_on"}
+    assert found["repeat"]["iris_x_left_r"] > 0.95
+
+
+@needs_reference
+@pytest.mark.data
+@pytest.mark.gl
+@pytest.mark.models
+def test_the_mask_follows_a_real_face(test_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A man who looks to the sides, grins and blinks, 3 s."""
+    assert main(["evaluate", "video", str(test_data / "video" / "d0.mp4"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["videos"]["d0.mp4"]
+    assert found["frames"] == 78
+    assert found["tracked"] == 1.0
+    for key in ("iris_x_left_r", "iris_x_right_r", "opening_left_r", "opening_right_r", "mouth_r"):
+        assert found[key] > 0.95
+    assert found["blink_recall"] == found["blink_precision"] == 1.0
+    assert found["yaw_r"] is None  # he holds his head still
 
 
 @needs_reference

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,8 +57,9 @@ class Moment:
     """One frame of a video, as the reference tracker sees it and what was drawn from it.
 
     at_s: since the video's start. carded: no mask was shown, or one on its way to or from a card.
-    original, mask, alternative: None where nothing was found. driving: the points that the
-    alternative was drawn from, as far as points alone say. The pictures are (height, width, 3).
+    original, mask, alternative: None where nothing was found. repeat: the original made smaller
+    by a tenth. driving: the points that the alternative was drawn from, as far as points alone
+    say. The pictures are (height, width, 3).
     """
 
     at_s: float
@@ -66,22 +68,23 @@ class Moment:
     mask: FaceTrack | None
     alternative: FaceTrack | None
     driving: FaceTrack | None
+    repeat: FaceTrack | None
     original_rgb: NDArray[np.uint8] | None = field(repr=False)
     mask_rgb: NDArray[np.uint8] | None = field(repr=False)
 
 
 def follow(
-    path: Path, networks: Networks, reference: ReferenceTracker, *, alternative: bool
+    path: Path, networks: Networks, reference: ReferenceTracker, *, compared: bool
 ) -> Iterator[Moment]:
     """Mask a video through the real stages, frame by frame, and track what comes out.
 
-    alternative: whether to draw and track the alternative too. Errors: MediaError where nothing
+    compared: whether to track the alternative and the repeat too. Errors: MediaError where nothing
     can be read; a damaged file ends early.
     """
     head = load_head()
     tracker = _OverheardTracker(networks)
     masker = Masker(tracker, MaskEstimator(head), lambda: MaskRenderer(head), networks.provider)
-    other = _Alternative(reference) if alternative else None
+    other = _Alternative(reference) if compared else None
     started_s: float | None = None
     with VideoReader(path) as reader:
         try:
@@ -99,6 +102,7 @@ def follow(
                     mask=_track(reference.track(masked.rgb)) if masked.card is None else None,
                     alternative=seen[0],
                     driving=seen[1],
+                    repeat=_track(reference.track(_smaller(item.rgb))) if compared else None,
                     original_rgb=item.rgb,
                     mask_rgb=masked.rgb,
                 )
@@ -115,13 +119,15 @@ def evaluate_video(
     """The figures of one video, with those of the alternative under `alternative`.
 
     `figures` says what they are. Beside them: `face_px`, the median width of the patient's face
-    (the 478 points) in pixels; `alternative.measured_on`, "drawing", or "points" where the
-    reference tracker does not find the drawing in half of the frames and the points that drive it
-    are compared in its stead (they have no `yaw_r`, `pitch_r`, `roll_r`).
+    (the 478 points) in pixels. `repeat`: the figures of the reference tracker against itself, with
+    the very same picture made smaller by a tenth: what it reads beyond that is its own noise, and
+    no mask can be seen to follow better than about so. `alternative.measured_on`: "drawing", or
+    "points" where the reference tracker does not find the drawing in half of the frames and the
+    points that drive it are compared in its stead (they have no `yaw_r`, `pitch_r`, `roll_r`).
     """
     moments = [
         replace(moment, original_rgb=None, mask_rgb=None)
-        for moment in follow(path, networks, reference, alternative=True)
+        for moment in follow(path, networks, reference, compared=True)
     ]
     at_s = [moment.at_s for moment in moments]
     originals = [moment.original for moment in moments]
@@ -141,6 +147,8 @@ def evaluate_video(
     )
     theirs["measured_on"] = "drawing" if good else "points"
     ours["alternative"] = theirs
+    repeats = [moment.repeat for moment in moments]
+    ours["repeat"] = figures(at_s, originals, repeats, [False] * len(moments))
     return ours
 
 
@@ -280,6 +288,11 @@ def _open(opening: Floats) -> NDArray[np.bool_]:
 
 def _track(face: ReferenceFace | None) -> FaceTrack | None:
     return None if face is None else FaceTrack(face.points, towards_sight(face.matrix))
+
+
+def _smaller(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    smaller = cv2.resize(rgb, None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA)
+    return np.asarray(smaller, np.uint8)
 
 
 class _OverheardTracker:
