@@ -14,8 +14,9 @@ from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.simulation import EyePose, PatientPose, SimulatedPatient
 from digitalmask.simulation.conversation import PERIOD_S, loudness, pose_at, voice
-from digitalmask.simulation.drawing import DISTANCE_MM, FOCAL_HEIGHTS
+from digitalmask.simulation.drawing import FOCAL_HEIGHTS
 from digitalmask.simulation.people import PEOPLE, load_person
+from digitalmask.simulation.posing import DISTANCE_MM
 from digitalmask.tracking import FaceTracker, load_networks
 
 SIZE = (1280, 960)

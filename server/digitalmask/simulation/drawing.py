@@ -12,18 +12,20 @@ from scipy.spatial.transform import Rotation
 
 from digitalmask.opengl import finisher, offscreen_context
 from digitalmask.simulation import shaders
-from digitalmask.simulation.people import LASHES, SKIN, Person, turned
-from digitalmask.simulation.pose import EyePose, PatientPose
+from digitalmask.simulation.people import EYE_SURFACE_MM, LASHES, SKIN, Person
+from digitalmask.simulation.pose import PatientPose
+from digitalmask.simulation.posing import (
+    PIVOT_FORWARD_MM,
+    gaze_direction,
+    head_place_mm,
+    head_rotation,
+    pose_person,
+)
 
 Floats = NDArray[np.floating]
 
-DISTANCE_MM = 560.0  # from the camera to the eyes
 FOCAL_HEIGHTS = 1.5  # focal length, in heights of the picture
-_EYES_UP_MM = 26.0  # above the middle of the picture
 _SAMPLES = 4
-# Real eyes: the iris lies 10.48 mm before the centre of the ball, and the cornea's apex where the
-# source's oversized ball has its front.
-_IRIS_DEPTH_MM, _PIVOT_FORWARD_MM = 10.48, 1.5
 _NECK_PIVOT_MM = np.array([0.0, -80.0, -70.0])
 _GARMENT = ((66, 70, -126), (78, 78, -137), (118, 86, -152), (172, 95, -170), (214, 98, -196),
             (232, 96, -240), (240, 92, -360))  # fmt: skip
@@ -44,7 +46,7 @@ LIGHTINGS = {
 }
 
 
-def _cap(rings: int = 14, spokes: int = 28) -> tuple[Floats, NDArray[np.int32]]:
+def _cap(rings: int = 24, spokes: int = 48) -> tuple[Floats, NDArray[np.int32]]:
     """The front of the unit sphere about +z."""
     theta, phi = np.meshgrid(
         np.linspace(0, np.radians(84), rings), np.linspace(0, 2 * np.pi, spokes), indexing="ij"
@@ -145,17 +147,6 @@ def _room(wall: tuple[float, float, float], size: tuple[int, int]) -> NDArray[np
     )
 
 
-def _matrix(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Floats:
-    turn = Rotation.from_euler("ZYX", [roll_deg, yaw_deg, -pitch_deg], degrees=True)
-    return np.asarray(turn.as_matrix())
-
-
-def gaze_direction(eye: EyePose) -> Floats:
-    """The eye's visual direction, a unit vector in the head frame."""
-    yaw, pitch = np.radians([eye.gaze_yaw_deg, eye.gaze_pitch_deg])
-    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-
-
 class PatientDrawing:
     """Draws one person. One thread owns it: the one that makes it also draws and closes.
 
@@ -250,7 +241,7 @@ class PatientDrawing:
         cap, cap_order = _cap()
         self._ball = gl.vertex_array(
             self._eye,
-            [(gl.buffer(cap.astype(np.float32).tobytes()), "3f", "unit")],
+            [(gl.buffer((EYE_SURFACE_MM * cap).astype(np.float32).tobytes()), "3f", "beside")],
             gl.buffer(cap_order.tobytes()),
         )
         screen = np.array([-1, -1, 3, -1, -1, 3], np.float32)
@@ -294,27 +285,9 @@ class PatientDrawing:
         """Give the context back."""
         self._gl.release()
 
-    def _posed(self, pose: PatientPose) -> tuple[Floats, list[list[float]]]:
-        """The person's vertices, and each eye's upper margin at the lid table's columns."""
-        person = self._person
-        points = person.vertices_mm.copy()
-        for name, amount in pose.shapes.items():
-            if amount:
-                points += amount * person.shapes[person.shape_names.index(name)]
-        margins = []
-        for eye, seen in enumerate((pose.right, pose.left)):
-            centre = person.eye_centres_mm[eye]
-            x, y, _ = gaze_direction(seen) * _IRIS_DEPTH_MM
-            upper, lower = person.lids[eye].turns(x, seen.upper_lid_mm + y, seen.lower_lid_mm + y)
-            for weights, angle in zip(person.lid_weights[eye], (upper, -lower), strict=True):
-                moving = weights > 0
-                points[moving] = turned(points[moving], centre, angle * weights[moving])
-            margins.append(person.lids[eye].upper_edge_mm(upper))
-        return points, margins
-
     def _render(self, pose: PatientPose, size: tuple[int, int]) -> None:
         gl, person = self._gl, self._person
-        points, margins = self._posed(pose)
+        points, margins = pose_person(person, pose)
         count = len(points)
         self._moving[:count, :3] = points
         self._moving[count:, :3] = self._cloth
@@ -324,9 +297,9 @@ class PatientDrawing:
         self._moving[:, 3:] = normals / np.maximum(length, 1e-9)
         self._buffer.write(self._moving)
 
-        turn = _matrix(pose.yaw_deg, pose.pitch_deg, pose.roll_deg)
+        turn = head_rotation(pose)
         neck = Rotation.from_rotvec(0.25 * Rotation.from_matrix(turn).as_rotvec()).as_matrix()
-        place = np.array(pose.offset_mm) + (0, _EYES_UP_MM, -DISTANCE_MM)
+        place = head_place_mm(pose)
         focal = 2 * FOCAL_HEIGHTS * np.array([size[1] / size[0], -1.0])
         for program in (*self._surfaces, self._eye):
             program["turn"].write(np.ascontiguousarray(turn.T, np.float32).tobytes())
@@ -350,7 +323,7 @@ class PatientDrawing:
             centre = person.eye_centres_mm[eye]
             program = self._eye
             program["centre"].value = tuple(float(part) for part in centre)
-            program["pivot"].value = tuple(float(v) for v in centre + (0, 0, _PIVOT_FORWARD_MM))
+            program["pivot"].value = tuple(float(v) for v in centre + (0, 0, PIVOT_FORWARD_MM))
             program["gaze"].value = tuple(float(part) for part in gaze_direction(seen))
             program["pupil_mm"].value = seen.pupil_mm
             program["upper_lid"].value = [float(height) for height in margins[eye]]

@@ -1,11 +1,13 @@
 """The simulated patient: a person, a camera, a conversation."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.simulation.conversation import pose_at, voice
 from digitalmask.simulation.drawing import LIGHTINGS, PatientDrawing
-from digitalmask.simulation.people import load_person
+from digitalmask.simulation.people import SKIN_TONES, load_person
 from digitalmask.simulation.pose import PatientPose
 
 _NOISE_TILES = 8
@@ -15,12 +17,22 @@ class SimulatedPatient:
     """A patient who does not exist, for demonstrations, tests and measurements.
 
     number: which of the six people. lighting: "window" or "lamp". noise: standard deviation of the
-    camera's noise, in steps of 8 bits. One thread owns it: the first that draws.
+    camera's noise, in steps of 8 bits. skin: "light", "brown" or "dark"; the person's own where
+    None. One thread owns it: the first that draws.
     Raises AssetError without its data file, RenderingError without OpenGL.
     """
 
-    def __init__(self, number: int = 0, lighting: str = "window", noise: float = 1.5) -> None:
-        self._person = load_person(number)
+    def __init__(
+        self,
+        number: int = 0,
+        lighting: str = "window",
+        noise: float = 1.5,
+        skin: str | None = None,
+    ) -> None:
+        person = load_person(number)
+        if skin is not None:
+            person = replace(person, look=replace(person.look, skin=SKIN_TONES[skin]))
+        self.person = person
         self._lighting = LIGHTINGS[lighting]
         self._noise = noise
         self._random = np.random.default_rng(number)
@@ -30,7 +42,7 @@ class SimulatedPatient:
     def draw(self, pose: PatientPose, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The camera's picture of a pose, (height, width, 3) RGB; size is (width, height)."""
         if self._drawing is None:
-            self._drawing = PatientDrawing(self._person, self._lighting)
+            self._drawing = PatientDrawing(self.person, self._lighting)
         picture = self._drawing.draw(pose, size)
         if not self._noise:
             return picture

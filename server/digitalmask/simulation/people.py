@@ -20,6 +20,7 @@ _LID_COLUMNS_MM = np.linspace(-9, 9, 7)  # beside the eyeball's centre
 # The hairline from the nape over the ear and the temple to the forehead.
 _HAIRLINE_Z_MM = (-200, -118, -98, -92, -66, -58, -42, -22, -5, 20)
 _HAIRLINE_Y_MM = (-70, -62, -30, 22, 22, 4, 10, 42, 62, 84)
+EYE_SURFACE_MM = 14.0  # radius of the surface on which an eye is drawn
 # The free edge is sought among the edges of triangles so near to the lids' turning zone.
 _EDGE_WEIGHT = 0.55
 
@@ -67,7 +68,8 @@ class Person:
     vertices_mm: (V, 3), hair put on. rest_mm: (V, 3), the average face's, where colours are found.
     triangles: (T, 3). part: (V,). occlusion: (V,) 0 to 1. brow_mm, lip_mm, hair_depth_mm: (V,)
     depth inside, negative outside. shapes: (S, V, 3), in the order of shape_names. lid_weights:
-    (2, 2, V), right and left eye, upper and lower lid. eye_centres_mm: (2, 3). lids: their tables.
+    (2, 2, V), right and left eye, upper and lower lid. eye_centres_mm: (2, 3). lids: their tables,
+    and fissures, where those were measured.
     """
 
     look: Look
@@ -84,6 +86,7 @@ class Person:
     lid_weights: Floats = field(repr=False)
     eye_centres_mm: Floats
     lids: tuple["LidTable", "LidTable"] = field(repr=False)
+    fissures: tuple["Fissure", "Fissure"] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,19 @@ class LidTable:
         return [float(np.interp(turn, _LID_RAD, column)) for column in self.upper_mm.T]
 
 
+@dataclass(frozen=True, slots=True)
+class Fissure:
+    """Which part of the mesh has one eye's free edges, and where its opening ends.
+
+    upper, lower: (n, 3) triangles of the lids. medial, lateral: the vertices at the ends.
+    """
+
+    upper: NDArray[np.int32]
+    lower: NDArray[np.int32]
+    medial: int
+    lateral: int
+
+
 def turned(points: Floats, centre: Floats, angles: Floats) -> Floats:
     """The points turned about the x axis through the centre; positive angles lower the front."""
     moved = points - centre
@@ -123,27 +139,68 @@ def turned(points: Floats, centre: Floats, angles: Floats) -> Floats:
     return moved + centre
 
 
-def _measure_lids(
+def free_edge_mm(corners: Floats, x_mm: float, sense: float) -> float:
+    """Height at which a lid leaves the eye free, in a column.
+
+    corners: (n, 3, 3), the lid's triangles beside the eye's centre. sense: 1 for the upper lid,
+    whose lowest place counts, -1 for the lower, whose highest does. What lies within the eye's
+    surface is hidden by it.
+    """
+    x = corners[..., 0] - x_mm
+    cut = corners[(x.min(1) < 0) & (x.max(1) >= 0)]
+    a, b = cut, np.roll(cut, -1, axis=1)
+    left = a[..., 0] < x_mm
+    across = left != (b[..., 0] < x_mm)  # two sides of each triangle
+    ends_a, ends_b = a[across].reshape(-1, 2, 3), b[across].reshape(-1, 2, 3)
+    share = (x_mm - ends_a[..., 0]) / (ends_b[..., 0] - ends_a[..., 0])
+    section = (ends_a + share[..., None] * (ends_b - ends_a))[..., 1:]  # (m, 2, 2): y, z
+    section = section[section[..., 1].min(1) > 4]
+    start, along = section[:, 0], section[:, 1] - section[:, 0]
+    # Where each piece enters and leaves the eye's surface.
+    square = np.maximum((along**2).sum(1), 1e-12)
+    middle = (start * along).sum(1) / square
+    beyond = ((start**2).sum(1) - (EYE_SURFACE_MM**2 - x_mm**2)) / square
+    root = np.sqrt(np.maximum(middle**2 - beyond, 0))
+    meets = np.stack([-middle - root, -middle + root], 1)
+    meets = np.where((meets >= 0) & (meets <= 1) & (root > 0)[:, None], meets, np.nan)
+    at_eye = start[:, None, 0] + meets * along[:, None, 0]
+    free = np.hypot(section[..., 0], section[..., 1]) >= np.sqrt(EYE_SURFACE_MM**2 - x_mm**2)
+    heights = np.concatenate([at_eye.ravel(), np.where(free, section[..., 0], np.nan).ravel()])
+    if np.isnan(heights).all():  # turned away behind the eye's surface
+        heights = section[..., 0]
+    return sense * float(np.nanmin(sense * heights))
+
+
+def _find_fissure(
     points: Floats, triangles: NDArray[np.int32], weights: Floats, centre: Floats
-) -> LidTable:
-    tables = []
-    for lid, sense in ((0, 1.0), (1, -1.0)):
-        inside = weights[lid] > _EDGE_WEIGHT * weights[lid].max()
+) -> Fissure:
+    lids = []
+    near = np.linalg.norm((points - centre)[:, :2], axis=1)
+    for lid in weights:
         # At the ends of the fissure the weights fall, but the edge is there all the same.
-        near = np.linalg.norm((points - centre)[:, :2], axis=1) < 11
-        inside |= (weights[lid] > 0.25) & near
-        chosen = triangles[inside[triangles].all(1)]
-        edges = np.unique(np.sort(chosen[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)), axis=0)
+        inside = (lid > _EDGE_WEIGHT * lid.max()) | ((lid > 0.25) & (near < 11))
+        lids.append(triangles[inside[triangles].all(1)])
+    # The rim of the opening has triangles on one side only.
+    around = triangles[(near[triangles] < 20).all(1)]
+    edges, count = np.unique(_edges_of(around), axis=0, return_counts=True)
+    rim = np.unique(edges[count == 1])
+    rim = rim[near[rim] < 16]
+    outwards = points[rim, 0] * np.sign(centre[0])
+    upper, lower = lids
+    return Fissure(upper, lower, int(rim[outwards.argmin()]), int(rim[outwards.argmax()]))
+
+
+def _edges_of(triangles: NDArray[np.int32]) -> NDArray[np.int64]:
+    return np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)).astype(np.int64)
+
+
+def _measure_lids(points: Floats, fissure: Fissure, weights: Floats, centre: Floats) -> LidTable:
+    tables = []
+    for lid, sense, triangles in ((0, 1.0, fissure.upper), (1, -1.0, fissure.lower)):
         table = np.empty((len(_LID_RAD), len(_LID_COLUMNS_MM)))
         for row, angle in enumerate(_LID_RAD):
-            ends = turned(points, centre, sense * angle * weights[lid])[edges] - centre
-            for column, x in enumerate(_LID_COLUMNS_MM):
-                a, b = ends[:, 0], ends[:, 1]
-                crosses = (a[:, 0] > x) != (b[:, 0] > x)
-                share = (x - a[crosses, 0]) / (b[crosses, 0] - a[crosses, 0])
-                height = a[crosses, 1] + share * (b[crosses, 1] - a[crosses, 1])
-                front = a[crosses, 2] > 4
-                table[row, column] = sense * (sense * height[front]).min()
+            corners = turned(points, centre, sense * angle * weights[lid])[triangles] - centre
+            table[row] = [free_edge_mm(corners, float(x), sense) for x in _LID_COLUMNS_MM]
         tables.append(table)
     # Past the point where a lid turns away behind the ball its edge rises again: not used.
     return LidTable(np.minimum.accumulate(tables[0]), np.maximum.accumulate(tables[1]))
@@ -192,8 +249,12 @@ def load_person(number: int) -> Person:
     grown = np.clip(depth / 12, 0, 1)
     out = points - (0, 0, -70)
     out /= np.linalg.norm(out, axis=1, keepdims=True)
+    skin = triangles[(part[triangles] == SKIN).all(1)]
+    fissures = [
+        _find_fissure(points, skin, weights[eye], centre) for eye, centre in enumerate(centres)
+    ]
     lids = [
-        _measure_lids(points, triangles[(part[triangles] == SKIN).all(1)], weights[eye], centre)
+        _measure_lids(points, fissures[eye], weights[eye], centre)
         for eye, centre in enumerate(centres)
     ]
     return Person(
@@ -211,4 +272,5 @@ def load_person(number: int) -> Person:
         lid_weights=weights,
         eye_centres_mm=centres,
         lids=(lids[0], lids[1]),
+        fissures=(fissures[0], fissures[1]),
     )

@@ -22,6 +22,19 @@ class EyePose:
 
 
 @dataclass(frozen=True, slots=True)
+class Droop:
+    """How far one side of the face hangs at rest, mm downwards (head frame), as in a palsy.
+
+    brow_mm: of the brow. mouth_corner_mm: of the corner of the mouth. nasolabial_mm: of the cheek
+    beside the nasolabial fold. Each is the mean over that place of the person's own mesh.
+    """
+
+    brow_mm: float = 0.0
+    mouth_corner_mm: float = 0.0
+    nasolabial_mm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class PatientPose:
     """The whole of it.
 
@@ -29,6 +42,7 @@ class PatientPose:
     positive towards the patient's right shoulder. offset_mm: where the midpoint of the eyes is,
     beside its resting place before the camera (x right in the picture, y up, z to the camera).
     shapes: coefficients of ICT-FaceKit's expressions (`jawOpen`, `browInnerUpLeft`, ...), 0 to 1.
+    right_droop, left_droop: what hangs at rest, whatever the expression.
     """
 
     yaw_deg: float = 0.0
@@ -38,3 +52,5 @@ class PatientPose:
     right: EyePose = EyePose()
     left: EyePose = EyePose()
     shapes: Mapping[str, float] = field(default_factory=dict)
+    right_droop: Droop = Droop()
+    left_droop: Droop = Droop()

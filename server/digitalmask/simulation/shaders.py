@@ -64,10 +64,10 @@ void main() {
 EYE_VERTEX = """
 #version 330
 uniform mat3 turn; uniform vec3 place; uniform vec2 focal; uniform vec3 centre;
-in vec3 unit;
+in vec3 beside;
 out vec3 point;
 void main() {
-    point = centre + 14.0 * unit;
+    point = centre + beside;
     vec3 at = turn * point + place;
     gl_Position = vec4(focal * at.xy, 2.0 * (-at.z - 600.0) / 1100.0 * -at.z, -at.z);
 }
