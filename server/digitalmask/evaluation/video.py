@@ -46,9 +46,9 @@ _LEAST_SPREAD = {
     "yaw": 1.0, "pitch": 1.0, "roll": 1.0,
 }  # fmt: skip
 _FEWEST_FRAMES = 25
-# An eye's open level is this quantile of its opening; it is closed from the first share of that on
-# and open again from the second.
-_OPEN_QUANTILE, _CLOSED_BELOW, _OPEN_ABOVE = 0.8, 0.5, 0.7
+# An eye's open level is this quantile of its opening; of that it is closed below the first share,
+# closed enough to answer another below the second, and open again above the third.
+_OPEN_QUANTILE, _CLOSED_BELOW, _ANSWER_BELOW, _OPEN_ABOVE = 0.8, 0.5, 0.6, 0.7
 _BLINK_APART_S = 0.1
 
 
@@ -169,9 +169,11 @@ def figures(
         original varies by less than `_LEAST_SPREAD` (standard deviation); 0 where it varies and
         the other does not.
     `blink_recall`, `blink_precision`: from 0 to 1, of the closures of each eye by itself, see
-        `closures`: the share of the original's that overlap one of the other's in time (0.1 s of
-        slack, one to one), and of the other's that overlap one of the original's. None where there
-        is none. `blinks`: how many the original has, both eyes together.
+        `closures`: the share of the original's at which the other closes too, and of the other's
+        at which the original does. One closes below half of its open level; the answer to it has
+        to fall below 0.6, so that a squint which grazes the one is no toss of a coin, and to
+        overlap it in time (0.1 s of slack, one to one). None where there is none. `blinks`: how
+        many the original has, both eyes together.
     `eye_error_pct`: median over frames of `measures.eye_error_pct`, while both eyes are open.
     `frames`: all. `cards`: those in which no mask was shown; they are not compared. `tracked`: the
         share of the others in which both were tracked.
@@ -225,11 +227,14 @@ def correlation(original: Floats, other: Floats, least_spread: float) -> float |
     return round(float(np.corrcoef(original, other)[0, 1]), 4)
 
 
-def closures(at_s: Floats, opening: Floats) -> list[tuple[float, float]]:
+def closures(
+    at_s: Floats, opening: Floats, below: float = _CLOSED_BELOW
+) -> list[tuple[float, float]]:
     """When an eye is closed: (start, end) in seconds, in order, blinks and longer closures alike.
 
-    It closes where its opening falls below half of its open level (the 80th percentile of the
-    video) and is open again above 0.7 of it. A frame without a figure (nan) changes nothing.
+    It closes where its opening falls below the share `below` of its open level (the 80th
+    percentile of the video) and is open again above 0.7 of it. A frame without a figure (nan)
+    changes nothing.
     """
     if not np.isfinite(opening).any():
         return []
@@ -238,7 +243,7 @@ def closures(at_s: Floats, opening: Floats) -> list[tuple[float, float]]:
     started: float | None = None
     last = 0.0
     for moment, value in zip(at_s.tolist(), opening.tolist(), strict=True):
-        if started is None and value < _CLOSED_BELOW * level:
+        if started is None and value < below * level:
             started = moment
         elif started is not None and value > _OPEN_ABOVE * level:
             found.append((started, last))
@@ -265,17 +270,20 @@ _SIDES = ("left", "right")
 
 
 def _blinks(at_s: Floats, first: Floats, second: Floats) -> Figures:
-    hits = theirs = ours = 0
+    # Of the original and of the other: closures, and those that the other side answers.
+    count, answered = [0, 0], [0, 0]
     for side in _SIDES:
         place = QUANTITIES.index(f"opening_{side}")
-        true, seen = closures(at_s, first[:, place]), closures(at_s, second[:, place])
-        hits += matched(true, seen)
-        theirs += len(true)
-        ours += len(seen)
+        openings = (first[:, place], second[:, place])
+        for which in (0, 1):
+            closed = closures(at_s, openings[which])
+            answers = closures(at_s, openings[1 - which], _ANSWER_BELOW)
+            count[which] += len(closed)
+            answered[which] += matched(closed, answers)
     return {
-        "blink_recall": round(hits / theirs, 4) if theirs else None,
-        "blink_precision": round(hits / ours, 4) if ours else None,
-        "blinks": theirs,
+        "blink_recall": round(answered[0] / count[0], 4) if count[0] else None,
+        "blink_precision": round(answered[1] / count[1], 4) if count[1] else None,
+        "blinks": count[0],
     }
 
 
