@@ -64,7 +64,7 @@ def _video(options: argparse.Namespace) -> int:
     with ReferenceTracker(_say) as reference:
         for name, path in _named(options.files).items():
             _say(str(path))
-            results[name] = evaluate_video(path, networks, reference)
+            results[name] = evaluate_video(path, networks, reference, _say)
     if options.json:
         print(json.dumps({"videos": results}))
         return 0
@@ -96,7 +96,8 @@ def _sheet(options: argparse.Namespace) -> int:
     with ReferenceTracker(_say) as reference:
         for name, path in _named(options.files).items():
             _say(str(path))
-            columns = columns_of(follow(path, networks, reference, compared=False))
+            moments = follow(path, networks, reference, _say, compared=False)
+            columns = columns_of(moments)
             sheets.append((Path(name).stem, draw_sheet(name, columns)))
     paths = write_sheets(sheets, options.target)
     _say("what was written shows the patients' own faces")

@@ -23,7 +23,7 @@ from digitalmask.evaluation.measures import (
     read_face,
     towards_sight,
 )
-from digitalmask.evaluation.reference_tracker import ReferenceFace, ReferenceTracker
+from digitalmask.evaluation.reference_tracker import ReferenceFace, ReferenceTracker, Say
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.reader import VideoReader
 from digitalmask.pipeline import Masker
@@ -74,12 +74,12 @@ class Moment:
 
 
 def follow(
-    path: Path, networks: Networks, reference: ReferenceTracker, *, compared: bool
+    path: Path, networks: Networks, reference: ReferenceTracker, say: Say, *, compared: bool
 ) -> Iterator[Moment]:
     """Mask a video through the real stages, frame by frame, and track what comes out.
 
-    compared: whether to track the alternative and the repeat too. Errors: MediaError where nothing
-    can be read; a damaged file ends early.
+    compared: whether to track the alternative and the repeat too. say: gets a line where a damaged
+    file ends early. Errors: MediaError where nothing can be read.
     """
     head = load_head()
     tracker = _OverheardTracker(networks)
@@ -111,10 +111,12 @@ def follow(
         if started_s is None:
             why = reader.stopped_because or "it has no frame"
             raise MediaError(f"nothing of {path} could be read: {why}")
+        if reader.stopped_at_s is not None:
+            say(f"{path} is damaged: it was read until {reader.stopped_at_s:.1f} s")
 
 
 def evaluate_video(
-    path: Path, networks: Networks, reference: ReferenceTracker
+    path: Path, networks: Networks, reference: ReferenceTracker, say: Say
 ) -> dict[str, object]:
     """The figures of one video, with those of the alternative under `alternative`.
 
@@ -127,7 +129,7 @@ def evaluate_video(
     """
     moments = [
         replace(moment, original_rgb=None, mask_rgb=None)
-        for moment in follow(path, networks, reference, compared=True)
+        for moment in follow(path, networks, reference, say, compared=True)
     ]
     at_s = [moment.at_s for moment in moments]
     originals = [moment.original for moment in moments]
