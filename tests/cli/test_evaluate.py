@@ -47,7 +47,7 @@ def test_mask_and_alternative_follow_a_simulated_patient(
         assert 0 < figures["eye_error_pct"] < 15
     assert set(found) - {"alternative", "repeat", "face_px"} == set(other) - {"measured_on"}
     assert found["repeat"].keys() == other.keys() - {"measured_on"}
-    assert found["repeat"]["iris_x_left_r"] > 0.95
+    assert found["repeat"]["iris_x_left_r"] > 0.9
 
 
 @needs_reference
