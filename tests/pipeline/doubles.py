@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
 
@@ -61,7 +61,15 @@ class Stages:
     def estimate(self, observation: FaceObservation) -> MaskState:
         self._begin("estimate")
         state = neutral_state(cast(FrameClock, observation).captured_at_s)
-        return replace(state, confidence=self.confidence)
+        return MaskState(
+            state.captured_at_s,
+            state.rotation,
+            state.offset_mm,
+            state.left,
+            state.right,
+            state.expression,
+            confidence=self.confidence,
+        )
 
     def reset(self) -> None:
         self._begin("reset")

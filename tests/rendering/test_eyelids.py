@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from digitalmask.assets.head import Head, load_head
 from digitalmask.mask_state import EyeState
-from digitalmask.rendering.eyelids import lid_drives, move_lids, pupil_offset_mm
+from digitalmask.rendering.eyelids import Eyelids, move_lids, pupil_offset_mm
 
 Triple = tuple[float, float, float]
 
@@ -22,10 +22,10 @@ def margin_heights(head: Head, eye: int, state: EyeState) -> tuple[NDArray[Any],
     """Upper and lower margin at the three columns, above the pupil's centre; and the vertices."""
     rig, centre = head.lids[eye], head.eye_centres_mm[eye]
     points = head.vertices_mm.copy()
-    move_lids(points, rig, centre, lid_drives(rig, state))
+    margins = move_lids(points, Eyelids.of(head, eye), state)
     found = []
-    for margin in (rig.upper_margin, rig.lower_margin):
-        place = points[margin] - centre
+    for margin in (margins.upper, margins.lower_strip):
+        place = margin - centre
         order = np.argsort(place[:, 0])
         columns = rig.columns_x_mm[1:4] - centre[0]
         height = np.interp(columns, place[order, 0], place[order, 1])
@@ -50,8 +50,8 @@ def test_margins_stand_at_the_millimetres_given(
 ) -> None:
     state = EyeState(upper_lid_mm=upper, lower_lid_mm=lower)
     high, low, _ = margin_heights(head, eye, state)
-    assert np.abs(high - upper).max() < 0.35
-    assert np.abs(low - lower).max() < 0.35
+    assert np.abs(high - upper).max() < 0.15
+    assert np.abs(low - lower).max() < 0.15
 
 
 @pytest.mark.parametrize("height_mm", [-5.0, -4.0, -2.5])
@@ -70,14 +70,14 @@ def test_a_shut_lid_leaves_no_gap_anywhere(head: Head, height_mm: float) -> None
 def test_lids_that_would_cross_meet_between(head: Head) -> None:
     state = EyeState(upper_lid_mm=(-4.0, -4.0, -4.0), lower_lid_mm=(-2.0, -2.0, -2.0))
     high, low, _ = margin_heights(head, 1, state)
-    assert np.abs(low + 3).max() < 0.4
-    assert (high <= low + 0.2).all()
+    assert np.abs(low + 3).max() < 0.15
+    assert (high <= low + 0.1).all()
 
 
 def test_lids_follow_the_pupil_when_the_gaze_drops(head: Head) -> None:
     ahead = margin_heights(head, 1, EyeState())[0]
     down = margin_heights(head, 1, EyeState(gaze_pitch_deg=-15))[0]
-    assert np.abs(ahead - down).max() < 0.4
+    assert np.abs(ahead - down).max() < 0.15
 
 
 def test_the_eyeball_never_pokes_through_a_margin(head: Head) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from digitalmask.cli.mask import frame_size
 from digitalmask.errors import ConfigurationError
 
 
@@ -13,8 +14,44 @@ def add_parser(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("evaluate", help="measure how true the mask is")
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+    _add_truth(subjects)
     _add_video(subjects)
     _add_sheet(subjects)
+
+
+def _add_truth(subjects: Any) -> None:
+    truth = subjects.add_parser(
+        "truth",
+        help="simulated patients: the mask against what is truly so",
+        description="Draws simulated patients of whom everything is known, masks them, and prints "
+        "how far the mask's state and the mask as it is drawn are from the truth.",
+    )
+    truth.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help="of digitalmask simulate --list (all)"
+    )
+    truth.add_argument(
+        "--person", type=_person, metavar="N", help="0 to 5, or all; else they take turns"
+    )
+    truth.add_argument("--skin", choices=("light", "brown", "dark"), help="else in turn")
+    truth.add_argument(
+        "--size", type=frame_size, default=(640, 480), metavar="WxH", help="of the camera (640x480)"
+    )
+    truth.add_argument("--rate", type=float, default=30.0, help="frames a second (30)")
+    truth.add_argument(
+        "--noise", type=float, default=1.5, help="the camera's, in steps of 8 bits (1.5)"
+    )
+    truth.add_argument(
+        "--vp8-kbps", type=int, metavar="KBPS", help="send the picture through VP8 first"
+    )
+    truth.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    truth.add_argument("--json", action="store_true", help="print one JSON object")
+    truth.set_defaults(run=_truth)
+
+
+def _person(text: str) -> int | str:
+    if text == "all" or text in "012345":
+        return text if text == "all" else int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is neither 0 to 5 nor all")
 
 
 def _add_video(subjects: Any) -> None:
@@ -47,6 +84,30 @@ def _add_sheet(subjects: Any) -> None:
     sheet.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
     sheet.add_argument("--json", action="store_true", help="print one JSON object")
     sheet.set_defaults(run=_sheet)
+
+
+def _truth(options: argparse.Namespace) -> int:
+    from digitalmask.cli.simulate import make_setting
+    from digitalmask.evaluation.truth import evaluate_truth
+    from digitalmask.simulation.people import PEOPLE
+    from digitalmask.simulation.scenarios import SCENARIOS, find_scenario
+
+    chosen = [find_scenario(name) for name in options.scenarios] or list(SCENARIOS.values())
+    persons = range(PEOPLE) if options.person == "all" else (options.person,)
+    setting = make_setting(options)
+    results = evaluate_truth(chosen, setting, persons, options.provider, _say)
+    if options.json:
+        print(json.dumps(results))
+        return 0
+    scenarios = results["scenarios"]
+    assert isinstance(scenarios, dict)  # noqa: S101 - for the type
+    for name, result in {**scenarios, "summary": results["summary"]}.items():
+        print(f"{name:32}{'state':>10}{'drawn':>10}")
+        for key in {**result["state"], **result["drawn"]}:
+            if key != "worst_in":
+                shown = [_shown(result[kind].get(key)) for kind in ("state", "drawn")]
+                print(f"  {key:30}{shown[0]:>10}{shown[1]:>10}")
+    return 0
 
 
 def _say(line: str) -> None:

@@ -5,10 +5,13 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from digitalmask.cli.mask import frame_size
 from digitalmask.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from digitalmask.simulation.recording import Setting
 
 
 def add_parser(commands: Any) -> None:
@@ -46,7 +49,7 @@ def add_parser(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from digitalmask.simulation.recording import Setting, record
+    from digitalmask.simulation.recording import record
     from digitalmask.simulation.scenarios import find_scenario
 
     if options.list:
@@ -56,21 +59,12 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigurationError("name a SCENARIO and OUT (see digitalmask simulate --list)")
     scenario = find_scenario(options.scenario)
     target: Path = options.target
-    if not 5 <= options.rate <= 240:
-        raise ConfigurationError("--rate is from 5 to 240")
-    if not 0 <= options.noise <= 50:
-        raise ConfigurationError("--noise is from 0 to 50")
-    if options.vp8_kbps is not None and not 50 <= options.vp8_kbps <= 50_000:
-        raise ConfigurationError("--vp8-kbps is from 50 to 50000")
     if options.seconds is not None and not options.seconds > 0:
         raise ConfigurationError("--seconds is more than 0")
     for path in (target, target.with_suffix(".csv")):
         if path.exists() and not (options.force and path.is_file()):
             raise ConfigurationError(f"{path} exists: choose another name, or add --force")
-    setting = Setting(
-        options.person, options.skin, options.lighting, options.size, options.rate, options.noise,
-        options.vp8_kbps,
-    )  # fmt: skip
+    setting = make_setting(options)
     started = time.monotonic()
     seconds = min(options.seconds or scenario.duration_s, scenario.duration_s)
     with tqdm(total=round(seconds * options.rate), unit="frame", disable=options.quiet) as progress:
@@ -86,6 +80,23 @@ def _run(options: argparse.Namespace) -> int:
     elif not options.quiet:
         print(f"{target}: {frames} frames; their truth in {truth}", file=sys.stderr)
     return 0
+
+
+def make_setting(options: argparse.Namespace) -> "Setting":
+    """Who sits before which camera, as the options say."""
+    from digitalmask.simulation.recording import Setting
+
+    if not 5 <= options.rate <= 240:
+        raise ConfigurationError("--rate is from 5 to 240")
+    if not 0 <= options.noise <= 50:
+        raise ConfigurationError("--noise is from 0 to 50")
+    if options.vp8_kbps is not None and not 50 <= options.vp8_kbps <= 50_000:
+        raise ConfigurationError("--vp8-kbps is from 50 to 50000")
+    named = {name: getattr(options, name) for name in ("size", "rate", "noise", "vp8_kbps", "skin")}
+    for name in ("person", "lighting"):
+        if isinstance(chosen := getattr(options, name, None), int | str) and chosen != "all":
+            named[name] = chosen
+    return Setting(**named)
 
 
 def _list(as_json: bool) -> None:

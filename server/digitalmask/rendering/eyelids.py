@@ -1,23 +1,41 @@
-"""The lids of one eye, driven in millimetres on the eyeball that they slide on."""
+"""The lids of one eye, driven in millimetres on the eyeball that they slide on.
+
+A lid's height is that of the border between lid and eye as a picture from straight ahead shows it:
+of the upper lid the skin's edge, of the lower one, whose margin is seen from above, the edge that
+lies on the ball.
+"""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from digitalmask.assets.head import LidRig
+from digitalmask.assets.head import Head, LidRig
 from digitalmask.mask_state import EyeState
 
 Floats = NDArray[np.floating]
 
-# Distance from an eyeball's centre to the plane of the limbus' centre, in a real eye (12 mm ball,
-# 11.7 mm iris): how far the pupil's centre travels in the picture when the eye turns. The head's
-# ball is larger, so that it fills the lids; it is turned less, by this travel.
-PUPIL_ARM_MM = 10.5
+# A real eye: a ball of 12 mm, whose iris (11.7 mm) lies where the ball has that width; the cornea
+# has a radius of 7.8 mm and meets the ball there. The eyes' shader has the same figures.
+BALL_MM = 12.0
+PUPIL_ARM_MM = 10.478
+_LIMBUS_MM = 5.85
+_CORNEA_MM, _CORNEA_DEPTH_MM = 7.8, 5.319
 
 # Below this aperture the lids are drawn shut: the upper margin then lies on the lower one.
-_SHUT_MM = 0.3
-_SEAL_MM = 0.45
+_SHUT_MM = 0.12
+_SEAL_MM = 0.3
+# The lids' margins are as thick as this from the skin's edge to the ball. The lower one is seen
+# from above: so far its skin lies below the ball's visible border, where the eye is wide open.
+_THICKNESS_MM = 2.0
+_LEDGE_MM = 0.85
+_LEDGE_FROM_MM, _LEDGE_WHOLE_MM = 0.2, 3.0
+# How far from a margin the last correction of its height fades out, and the order of the
+# polynomial that its edge is smoothed to.
+_FADE_MM = (1.5, 9.0)
+_ORDER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +48,26 @@ class LidDrives:
 
 def pupil_offset_mm(eye: EyeState) -> tuple[float, float]:
     """Where the drawn pupil's centre stands beside the eyeball's, x and y in the head frame."""
+    x, y, _ = PUPIL_ARM_MM * gaze_axis(eye)
+    return float(x), float(y)
+
+
+def gaze_axis(eye: EyeState) -> Floats:
+    """The unit vector of the visual direction in the head frame."""
     yaw, pitch = np.radians([eye.gaze_yaw_deg, eye.gaze_pitch_deg])
-    return (
-        float(PUPIL_ARM_MM * np.sin(yaw) * np.cos(pitch)),
-        float(PUPIL_ARM_MM * np.sin(pitch)),
-    )
+    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+
+
+def margin_heights(eye: EyeState) -> tuple[Floats, Floats]:
+    """Where both margins border the eye, above the eyeball's centre, at the three columns.
+
+    Lids that would cross meet.
+    """
+    pupil = pupil_offset_mm(eye)[1]
+    upper = np.array(eye.upper_lid_mm, np.float64) + pupil
+    lower = np.array(eye.lower_lid_mm, np.float64) + pupil
+    crossed = np.maximum(lower - upper, 0) / 2
+    return upper + crossed, lower - crossed
 
 
 def lid_drives(rig: LidRig, eye: EyeState) -> LidDrives:
@@ -43,11 +76,7 @@ def lid_drives(rig: LidRig, eye: EyeState) -> LidDrives:
     The three inner columns obey the millimetres; the two at the canthi, where no one measures,
     keep the same share of their neutral aperture as their neighbours. Lids that would cross meet.
     """
-    pupil = pupil_offset_mm(eye)[1]
-    upper = np.array(eye.upper_lid_mm, np.float64) + pupil
-    lower = np.array(eye.lower_lid_mm, np.float64) + pupil
-    crossed = np.maximum(lower - upper, 0) / 2
-    upper, lower = upper + crossed, lower - crossed
+    upper, lower = margin_heights(eye)
     steps = rig.steps
     upper_heights, lower_heights = rig.upper_heights_mm, rig.lower_heights_mm
 
@@ -106,13 +135,138 @@ def pose_lids(
     return turned
 
 
-def move_lids(points: Floats, rig: LidRig, centre: Floats, drives: LidDrives) -> None:
-    """Puts one eye's lids, in place, into the head's vertices `points` (V, 3)."""
-    points[rig.vertices] = centre + pose_lids(
-        points[rig.vertices] - centre,
+@dataclass(frozen=True, slots=True)
+class Eyelids:
+    """What stays the same of one eye's lids; N vertices as in `LidRig`.
+
+    margins: places of the upper and the lower margin among the rig's vertices.
+    weights: (2, N), each vertex's share in the last correction of either margin.
+    """
+
+    rig: LidRig
+    centre: Floats
+    from_centre: Floats
+    margins: tuple[NDArray[np.int64], NDArray[np.int64]]
+    weights: Floats
+
+    @classmethod
+    def of(cls, head: Head, eye: int) -> "Eyelids":
+        """The lids of the patient's right (0) or left (1) eye."""
+        rig, centre = head.lids[eye], head.eye_centres_mm[eye]
+        place = np.full(len(head.vertices_mm), -1)
+        place[rig.vertices] = np.arange(len(rig.vertices))
+        points = head.vertices_mm[rig.vertices]
+        margins = (rig.upper_margin, rig.lower_margin)
+        near = [np.asarray(cKDTree(head.vertices_mm[m]).query(points)[0]) for m in margins]
+        weights = []
+        for own, other in (near, near[::-1]):
+            side = _smoothstep(-0.35, 0.35, (other - own) / (other + own + 1e-6))
+            weights.append(side * (1 - _smoothstep(*_FADE_MM, own)))
+        return cls(
+            rig=rig,
+            centre=centre,
+            from_centre=points - centre,
+            margins=(place[rig.upper_margin], place[rig.lower_margin]),
+            weights=np.array(weights, np.float32),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LidMargins:
+    """The posed margins of one eye, from their medial to their lateral ends, head frame, mm.
+
+    upper, lower: (n, 3) each, the skin's edges. upper_strip, lower_strip: (n, 3), the edges on
+    the ball; between both lies the moist margin.
+    """
+
+    upper: Floats
+    lower: Floats
+    upper_strip: Floats
+    lower_strip: Floats
+
+
+def _smoothstep(low: float, high: float, x: Floats) -> Floats:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+@lru_cache(maxsize=4)
+def _weights(count: int) -> Floats:
+    """How much the points of a margin, then its three columns, count in its smooth curve."""
+    weights = np.ones(count + 3)
+    weights[[0, count - 1]] = 6.0
+    weights[count:] = 60.0
+    return weights[:, None]
+
+
+def _smooth_heights(x: Floats, y: Floats, columns: Floats, heights: Floats) -> Floats:
+    """The heights at x of a smooth curve along (x, y) that passes the columns at the heights."""
+    middle, half = (x[0] + x[-1]) / 2, abs(x[-1] - x[0]) / 2
+    basis = np.vander(np.concatenate([(x - middle) / half, (columns - middle) / half]), _ORDER + 1)
+    weights = _weights(len(x))
+    system = basis * weights
+    values = np.concatenate([y, heights]) * weights[:, 0]
+    solved = np.linalg.solve(system.T @ system, system.T @ values)
+    return np.asarray(basis[: len(x)] @ solved)
+
+
+def _on_the_eye(xy: Floats, axis: Floats, least: Floats, most: Floats) -> Floats:
+    """z of the eye's surface, cornea or ball, at places beside its centre, bounded."""
+    ball = np.sqrt(np.maximum(BALL_MM**2 - (xy**2).sum(1), 0))
+    beside = xy - _CORNEA_DEPTH_MM * axis[:2]
+    inside = _CORNEA_MM**2 - (beside**2).sum(1)
+    cornea = _CORNEA_DEPTH_MM * axis[2] + np.sqrt(np.maximum(inside, 0))
+    cornea = np.where(inside > 0, cornea, 0)
+    # The cornea reaches over the ball as far as the limbus.
+    height = xy @ axis[:2] + cornea * axis[2]
+    z = np.where(height > PUPIL_ARM_MM - 0.05, np.maximum(cornea, ball), ball)
+    return np.asarray(np.clip(z, least, most))
+
+
+def move_lids(points: Floats, lids: Eyelids, eye: EyeState) -> LidMargins:
+    """Put one eye's lids, in place, into the head's vertices `points` (V, 3)."""
+    rig, drives = lids.rig, lid_drives(lids.rig, eye)
+    posed = pose_lids(
+        lids.from_centre,
         rig.close_mm,
         rig.widen_mm,
         rig.lower_rad,
         rig.columns @ drives.upper,
         rig.columns @ drives.lower,
     )
+    columns = rig.columns_x_mm - lids.centre[0]
+    upper, lower = margin_heights(eye)
+    aperture = np.interp(
+        np.abs(posed[lids.margins[1], 0] - columns[0]),
+        np.abs(columns[1:4] - columns[0]),
+        upper - lower,
+    )
+    ledge = _LEDGE_MM * _smoothstep(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, aperture)
+    share = np.linspace(0, 1, len(ledge))
+    ledge = ledge * np.sqrt(np.clip(6 * share * (1 - share), 0, 1))
+    ledge_at = _LEDGE_MM * _smoothstep(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, upper - lower)
+    # Lids that are as good as shut lie on one another.
+    sealed = np.clip((2 * _SHUT_MM - (upper - lower)) / _SHUT_MM, 0, 1) * _SEAL_MM
+    for number, heights in ((0, upper - sealed), (1, lower - ledge_at)):
+        margin = lids.margins[number]
+        edge = posed[margin]
+        wanted = _smooth_heights(edge[:, 0], edge[:, 1], columns[1:4], heights)
+        reach = np.hypot(edge[:, 1], edge[:, 2])
+        turn = np.arcsin(np.clip(wanted / reach, -0.99, 0.99)) - np.arcsin(edge[:, 1] / reach)
+        order = np.argsort(edge[:, 0])
+        angle = np.interp(posed[:, 0], edge[order, 0], turn[order])
+        angle = angle * lids.weights[number]
+        cosine, sine = np.cos(angle), np.sin(angle)
+        y, z = posed[:, 1].copy(), posed[:, 2]
+        posed[:, 1] = cosine * y + sine * z
+        posed[:, 2] = cosine * z - sine * y
+    points[rig.vertices] = lids.centre + posed
+    axis = gaze_axis(eye)
+    edges = posed[lids.margins[0]], posed[lids.margins[1]]
+    strips = []
+    for edge, rise in zip(edges, (np.full(len(edges[0]), 0.03), ledge), strict=True):
+        strip = edge.copy()
+        strip[:, 1] += rise
+        strip[:, 2] = _on_the_eye(strip[:, :2], axis, edge[:, 2] - _THICKNESS_MM, edge[:, 2] - 0.3)
+        strips.append(strip + lids.centre)
+    return LidMargins(edges[0] + lids.centre, edges[1] + lids.centre, strips[0], strips[1])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
 
-from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, Head, LidRig
+from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, TEETH, Head
 from digitalmask.errors import RenderingError
 from digitalmask.mask_state import EyeState, MaskState
 from digitalmask.media.frame_clock import FrameClock
@@ -17,7 +17,8 @@ from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.opengl import finisher, offscreen_context
 from digitalmask.rendering import shaders
 from digitalmask.rendering.backdrop import backdrop
-from digitalmask.rendering.eyelids import lid_drives, move_lids, pupil_offset_mm
+from digitalmask.rendering.eyelids import Eyelids, LidMargins, gaze_axis, move_lids
+from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
 
 Floats = NDArray[np.floating]
 
@@ -40,10 +41,14 @@ _MARGIN_MM = 9.0  # lashes, and what lies between the vertices that are looked a
 # In radii of the ball: beyond the corners of the lids, within the temple.
 _FLANGE_REACH, _FLANGE_FRONT = 1.17, 0.24
 _LASH_ROOT_MM = 0.15
+# The lids' margins: rows of vertices from the skin's edge to the ball, and what they are made of.
+_STRIP_ROWS = 3
+_RIM = TEETH + 1  # beside the parts of `Head.part`
+_RIM_OCCLUSION = 0.8
 _MARGIN_PLACES = 12  # along the lids, as the eye's shader has them
 # Places and lengths of the shaders' uniform blocks.
 _VIEW_BLOCK, _VIEW_BYTES = 0, 128
-_EYE_BLOCK, _EYE_BYTES = 1, 80 + 16 * _MARGIN_PLACES
+_EYE_BLOCK, _EYE_BYTES = 1, 96 + 16 * _MARGIN_PLACES
 
 
 def _cap(
@@ -135,6 +140,18 @@ def _columns(matrix: Floats) -> bytes:
     return padded.tobytes()
 
 
+def mask_camera(state: MaskState, size: tuple[int, int]) -> MaskCamera:
+    """The camera that a mask of this size is drawn with; of the state, only where it stands."""
+    view = _View.of(state, size)
+    per_mm = float(view.scale[1]) * size[1] / 2
+    x, y = view.place
+    return MaskCamera(
+        focal_px=_DISTANCE_MM * per_mm,
+        distance_mm=_DISTANCE_MM,
+        centre_px=(size[0] / 2 + per_mm * float(x), size[1] / 2 - per_mm * float(y)),
+    )
+
+
 class MaskRenderer:
     """Draws masks. One thread owns it: the one that makes it also draws and closes.
 
@@ -147,7 +164,12 @@ class MaskRenderer:
         self._finish = finisher()
         self._gl = offscreen_context(device_index)
         self._large: moderngl.Framebuffer | None = None
+        self._eyelids = tuple(Eyelids.of(head, eye) for eye in (RIGHT, LEFT))
         points, triangles = head.vertices_mm, head.triangles
+        strips = _strip_triangles(head, self._eyelids)
+        triangles = np.concatenate([triangles, strips])
+        points = np.concatenate([points, np.zeros((_strip_vertices(head), 3), np.float32)])
+        self._triangles = triangles
         self._flat_expressions = head.expressions_mm.reshape(len(head.expressions_mm), -1)
         corners = triangles.ravel()
         faces = np.repeat(np.arange(len(triangles)), 3)
@@ -155,6 +177,7 @@ class MaskRenderer:
             (np.ones(len(corners), np.float32), (corners, faces)),
             shape=(len(points), len(triangles)),
         )
+        self._identity_target: moderngl.Framebuffer | None = None
         try:
             with self._gl:
                 self._build(points, triangles)
@@ -172,19 +195,23 @@ class MaskRenderer:
         neck = self._program(shaders.SKIN_VERTEX, shaders.NECK_FRAGMENT)
         eye = self._program(shaders.EYE_VERTEX, shaders.EYE_FRAGMENT)
         lash = self._program(shaders.LASH_VERTEX, shaders.LASH_FRAGMENT)
+        skin_identity = self._program(shaders.SKIN_IDENTITY_VERTEX, shaders.SKIN_IDENTITY_FRAGMENT)
+        eye_identity = self._program(shaders.EYE_VERTEX, shaders.EYE_IDENTITY_FRAGMENT)
         marks = np.stack(
             [head.occlusion, head.brow_mm, head.lip_mm, head.part.astype(np.float32)], axis=1
         )
+        rim = np.array([_RIM_OCCLUSION, -8, -8, _RIM], np.float32)
+        marks = np.concatenate([marks, np.tile(rim, (len(points) - len(marks), 1))])
         still = np.concatenate([marks, self._neck(points)[:, None]], axis=1).astype(np.float32)
         # What has faded with the neck is left out.
-        low, parts = points[triangles, 1], head.part[triangles]
-        teeth = (parts >= GUMS).all(1)
+        low, parts = points[triangles, 1], marks[triangles, 3]
+        teeth = ((parts >= GUMS) & (parts <= TEETH)).all(1)
         fading = (parts == SKIN).all(1) & (low.min(1) < _FADE_TOP_MM)
         fading &= self._neck(points)[triangles].max(1) > 0
         # The colour changes within these triangles: it is worked out for every pixel.
         edged = (parts == SKIN).all(1) & ~fading
-        edged &= _crosses(head.brow_mm[triangles], *shaders.BROW_EDGE_MM) | _crosses(
-            head.lip_mm[triangles], *shaders.LIP_EDGE_MM
+        edged &= _crosses(marks[triangles, 1], *shaders.BROW_EDGE_MM) | _crosses(
+            marks[triangles, 2], *shaders.LIP_EDGE_MM
         )
         pairs = points[head.lip_pairs]
         self._lips_rest_mm = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
@@ -192,13 +219,13 @@ class MaskRenderer:
         self._moving_buffer = gl.buffer(reserve=self._moving.nbytes, dynamic=True)
         still_buffer = gl.buffer(still.tobytes())
 
-        def skin_mesh(program: moderngl.Program, some: NDArray[np.int32]) -> moderngl.VertexArray:
+        def skin_mesh(
+            program: moderngl.Program, some: NDArray[np.int32], normals: bool = True
+        ) -> moderngl.VertexArray:
+            moving = ("3f 3f", "point", "normal") if normals else ("3f 12x", "point")
             return gl.vertex_array(
                 program,
-                [
-                    (self._moving_buffer, "3f 3f", "point", "normal"),
-                    (still_buffer, "4f 1f", "tint", "neck"),
-                ],
+                [(self._moving_buffer, *moving), (still_buffer, "4f 1f", "tint", "neck")],
                 gl.buffer(np.ascontiguousarray(some, np.int32).tobytes()),
             )
 
@@ -206,11 +233,14 @@ class MaskRenderer:
         self._border_mesh = skin_mesh(border, triangles[edged])
         self._teeth_mesh = skin_mesh(skin, triangles[teeth])
         self._neck_mesh = skin_mesh(neck, triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)])
+        whole = low.max(1) > _FADE_BOTTOM_MM
+        self._identity_mesh = skin_mesh(skin_identity, triangles[whole], normals=False)
         cap, cap_triangles = _cap()
-        self._eye_mesh = gl.vertex_array(
-            eye,
-            [(gl.buffer(cap.astype(np.float32).tobytes()), "3f", "unit")],
-            gl.buffer(cap_triangles.tobytes()),
+        cap_buffer = gl.buffer(cap.astype(np.float32).tobytes())
+        cap_order = gl.buffer(cap_triangles.tobytes())
+        self._eye_mesh, self._eye_identity_mesh = (
+            gl.vertex_array(program, [(cap_buffer, "3f", "unit")], cap_order)
+            for program in (eye, eye_identity)
         )
         self._lash_points = [self._lash_ribbon(eye) for eye in (RIGHT, LEFT)]
         count = sum(len(ribbon) for ribbon in self._lash_points)
@@ -234,8 +264,9 @@ class MaskRenderer:
         # The border runs from under the chin up to the nape.
         depth = points[:, 1] + 0.35 * np.clip(points[:, 2], -120, 60) + 92.0
         share = np.clip(-depth / 62.0, 0, 1)
-        share = share * share * (3 - 2 * share)
-        return np.where(self._head.part == SKIN, share, 0)
+        share = np.asarray(share * share * (3 - 2 * share))
+        share[: len(self._head.part)] *= self._head.part == SKIN
+        return share
 
     def _lash_ribbon(self, eye: int) -> Floats:
         """What stays the same of one eye's lashes: (N, 3) along, N = 3 a margin vertex."""
@@ -313,7 +344,7 @@ class MaskRenderer:
         try:
             # Another renderer of this thread may have made its own context the current one.
             with self._gl:
-                points = self._pose(state)
+                points, margins = self._pose(state)
                 view = _View.of(state, size)
                 left, top, right, bottom = view.box(points, size)
                 across, down = _SAMPLES * (right - left), _SAMPLES * (bottom - top)
@@ -324,7 +355,7 @@ class MaskRenderer:
                     _SAMPLES * width,
                     _SAMPLES * height,
                 )
-                self._render(state, points, view, drawn)
+                self._render(state, points, margins, view, drawn)
                 self._finish()
                 pixels = drawn.read(viewport=(0, 0, across, down), components=4, alignment=1)
         except moderngl.Error as error:
@@ -335,32 +366,80 @@ class MaskRenderer:
         _lay(np.asarray(mean, np.uint8), rgb[top:bottom, left:right])
         return MaskedFrame(clock, rgb)
 
+    def draw_identity(self, state: MaskState, size: tuple[int, int]) -> Identity:
+        """What each pixel's centre of the mask drawn from `state` sees, and where that lies.
+
+        The geometry and the eyes are those of `draw`, in any size; there is no blending, and
+        lashes are left out.
+        """
+        width, height = size
+        try:
+            with self._gl:
+                _, margins = self._pose(state)
+                view = _View.of(state, size)
+                target = self._identity_target
+                if target is None or target.size != size:
+                    if target is not None:
+                        for part in (target.color_attachments[0], target.depth_attachment, target):
+                            part.release()
+                    target = self._gl.framebuffer(
+                        [self._gl.renderbuffer(size, 4, dtype="f4")],
+                        self._gl.depth_renderbuffer(size),
+                    )
+                    self._identity_target = target
+                self._view_block.write(view.block())
+                target.use()
+                target.clear(0, 0, 0, GROUND)
+                self._gl.disable(moderngl.BLEND)
+                self._gl.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+                self._gl.front_face = "cw"
+                self._identity_mesh.render()
+                for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
+                    self._write_eye(eye, seen, margins[eye], view)
+                    self._eye_identity_mesh.render()
+                self._finish()
+                pixels = target.read(components=4, dtype="f4", alignment=1)
+        except moderngl.Error as error:
+            raise RenderingError(f"OpenGL's context was lost: {error}") from None
+        seen_at = np.frombuffer(pixels, np.float32).reshape(height, width, 4)
+        part = np.rint(seen_at[..., 3]).astype(np.uint8)
+        place = np.where(part[..., None] == GROUND, np.float32(np.nan), seen_at[..., :3])
+        return Identity(part, place)
+
     def close(self) -> None:
         """Give the context back."""
         self._gl.release()
 
-    def _pose(self, state: MaskState) -> Floats:
+    def _pose(self, state: MaskState) -> tuple[Floats, list[LidMargins]]:
         """The head's vertices in the head frame, expression and lids put in; fills the buffers."""
         head = self._head
         strong = np.flatnonzero(np.abs(state.expression) > _FAINT)
         weights = np.asarray(state.expression, np.float32)[strong]
-        moved = weights @ self._flat_expressions[strong] if len(strong) else np.float32(0)
-        points = head.vertices_mm + np.reshape(moved, (-1, 3) if len(strong) else ())
-        for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-            move_lids(
-                points, head.lids[eye], head.eye_centres_mm[eye], lid_drives(head.lids[eye], seen)
-            )
-        a, b, c = (
-            points[head.triangles[:, 0]],
-            points[head.triangles[:, 1]],
-            points[head.triangles[:, 2]],
-        )
+        points = self._moving[: len(head.vertices_mm), :3]
+        points[:] = head.vertices_mm
+        if len(strong):
+            points += (weights @ self._flat_expressions[strong]).reshape(-1, 3)
+        margins = [
+            move_lids(points, self._eyelids[eye], seen)
+            for eye, seen in ((RIGHT, state.right), (LEFT, state.left))
+        ]
+        first = len(head.vertices_mm)
+        for posed in margins:
+            for edge, strip in (
+                (posed.upper, posed.upper_strip),
+                (posed.lower, posed.lower_strip),
+            ):
+                for row in range(_STRIP_ROWS):
+                    share = row / (_STRIP_ROWS - 1)
+                    self._moving[first : first + len(edge), :3] = edge + share * (strip - edge)
+                    first += len(edge)
+        moving = self._moving[:, :3]
+        a, b, c = (moving[self._triangles[:, corner]] for corner in range(3))
         u, v = b - a, c - a
         face = np.empty_like(u)
         face[:, 0] = u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1]
         face[:, 1] = u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2]
         face[:, 2] = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-        self._moving[:, :3] = points
         self._moving[:, 3:] = self._gather @ face
         self._moving_buffer.write(self._moving)
         lashes = [
@@ -368,12 +447,13 @@ class MaskRenderer:
             for eye in (RIGHT, LEFT)
         ]
         self._lash_buffer.write(np.concatenate(lashes).astype(np.float32).tobytes())
-        return points
+        return points, margins
 
     def _render(
         self,
         state: MaskState,
         points: Floats,
+        margins: list[LidMargins],
         view: "_View",
         drawn: moderngl.Framebuffer,
     ) -> None:
@@ -392,7 +472,8 @@ class MaskRenderer:
             self._teeth_mesh.render()
         # After the skin, which hides most of the balls: their shader is the dear one.
         for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-            self._render_eye(eye, seen, points)
+            self._write_eye(eye, seen, margins[eye], view)
+            self._eye_mesh.render()
         gl.enable(moderngl.BLEND)
         # What is drawn is colour times cover; cover itself adds up.
         gl.blend_func = (
@@ -407,22 +488,45 @@ class MaskRenderer:
         self._lash_mesh.render()
         drawn.depth_mask = True
 
-    def _render_eye(self, eye: int, seen: EyeState, points: Floats) -> None:
+    def _write_eye(self, eye: int, seen: EyeState, margins: LidMargins, view: "_View") -> None:
+        """Fills the shaders' block `Eye`."""
         head = self._head
-        rig, centre, radius = head.lids[eye], head.eye_centres_mm[eye], head.eyeball_mm
-        x, y = pupil_offset_mm(seen)
-        axis = np.array([x, y, np.sqrt(radius**2 - x * x - y * y)]) / radius
+        centre = head.eye_centres_mm[eye].astype(np.float64)
+        axis = gaze_axis(seen)
         right = np.cross([0.0, 1.0, 0.0], axis)
         right /= np.linalg.norm(right)
         gaze = np.stack([right, np.cross(axis, right), axis])
-        ends, upper, lower = _margin_heights(rig, centre, points)
-        margins = np.zeros((len(upper), 4), np.float32)
-        margins[:, 0], margins[:, 1] = upper, lower
-        rest = [*centre, radius, *ends, seen.pupil_mm, np.sign(centre[0])]
+        camera = _DISTANCE_MM * view.turn[2] - centre
+        ends, upper, lower = _margin_heights(margins, centre)
+        heights = np.zeros((len(upper), 4), np.float32)
+        heights[:, 0], heights[:, 1] = upper, lower
+        rest = [*centre, head.eyeball_mm, *camera, seen.pupil_mm]
+        rest += [*ends, np.sign(centre[0]), SCLERA[eye]]
         self._eye_block.write(
-            _columns(gaze.T) + np.array(rest, np.float32).tobytes() + margins.tobytes()
+            _columns(gaze.T) + np.array(rest, np.float32).tobytes() + heights.tobytes()
         )
-        self._eye_mesh.render()
+
+
+def _strip_vertices(head: Head) -> int:
+    return _STRIP_ROWS * sum(len(rig.upper_margin) + len(rig.lower_margin) for rig in head.lids)
+
+
+def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int32]:
+    """The lids' margins; their vertices follow the head's, row by row, as `_pose` puts them."""
+    first, triangles = len(head.vertices_mm), []
+    for lids in eyelids:
+        # The upper margin faces down and the lower one up.
+        medial_is_right = lids.centre[0] < 0
+        for margin, upper in zip(lids.margins, (True, False), strict=True):
+            count = len(margin)
+            for row in range(_STRIP_ROWS - 1):
+                for i in range(count - 1):
+                    a = first + row * count + i
+                    quad = [(a, a + 1, a + count), (a + 1, a + count + 1, a + count)]
+                    turned = upper != medial_is_right
+                    triangles += [t[::-1] if turned else t for t in quad]
+            first += _STRIP_ROWS * count
+    return np.array(triangles, np.int32)
 
 
 def _crosses(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
@@ -439,13 +543,13 @@ def _lay(drawn: NDArray[np.uint8], ground: NDArray[np.uint8]) -> None:
 
 
 def _margin_heights(
-    rig: LidRig, centre: Floats, points: Floats
+    margins: LidMargins, centre: Floats
 ) -> tuple[tuple[float, float], Floats, Floats]:
     """Ends of the fissure (x, medial first) and both margins' heights at places between.
 
     All beside the eyeball's centre.
     """
-    upper, lower = points[rig.upper_margin] - centre, points[rig.lower_margin] - centre
+    upper, lower = margins.upper - centre, margins.lower_strip - centre
     medial = (upper[0, 0] + lower[0, 0]) / 2
     lateral = (upper[-1, 0] + lower[-1, 0]) / 2
     places = np.linspace(medial, lateral, _MARGIN_PLACES)

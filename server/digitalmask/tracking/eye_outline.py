@@ -30,6 +30,7 @@ _IRIS_RADIUS_MM = 5.85
 # From the middle between the corners to the eyeball's centre (x outwards is nothing: up, depth),
 # and from that centre to the limbus' plane; millimetres of the average head.
 _CENTRE_UP_MM, _CENTRE_BACK_MM, _LIMBUS_ARM_MM = 1.2, 8.5, 10.5
+_SHADOW = 20.0  # of 255: colours of what is darker than this are noise
 _RAYS = 40
 # The limbus is looked for in a picture so much out of focus, over the iris' radius: a sharp edge
 # that moves by a quarter of a pixel is seen to move by .75 to 1.15 of that, one as soft as this
@@ -45,7 +46,9 @@ _REACH_MM = 4.5  # beyond the network's margin a lid is looked for so far
 _NEAR_MM = 1.8  # and an edge counts for less the farther it is
 _LEAST_DROP = 0.05  # of whiteness, over an edge
 _IRIS_COLUMN_WEIGHT = 0.15
+_LEAST_DARK = 0.2  # of an iris beside skin
 _SURE_SHARE = 0.3  # of the columns; the others see the iris
+_UP, _DOWN = -1.0, 1.0
 _PLACES = np.linspace(-1.0, 1.0, 25)  # along the fissure, from the left corner to the right one
 _COLUMNS = slice(3, -3, 1)  # where lids are looked for: not in the corners
 # How far a margin may be from the network's: its height, its slant, its bend; millimetres.
@@ -66,11 +69,11 @@ def find_outline(rgb: NDArray[np.uint8], points: NDArray[np.float32], eye: EyePo
     rough_heights = [cut.heights(margin) for margin in (rough.upper_px, rough.lower_px)]
     middle = (rough_heights[0] + rough_heights[1]) / 2
     mm = radius / _IRIS_RADIUS_MM
-    upper, upper_sure = _find_margin(cut.white, rough_heights[0], middle, -1.0, mm, iris[0])
-    lower, lower_sure = _find_margin(cut.white, rough_heights[1], middle, 1.0, mm, iris[0])
+    upper, upper_sure = _find_margin(cut, rough_heights[0], middle, _UP, mm, iris[0])
+    lower, lower_sure = _find_margin(cut, rough_heights[1], middle, _DOWN, mm, iris[0])
 
     shape = _iris_shape(points, corners, rough, cut.axes)
-    visible = (upper + 0.25 * mm, lower - 0.25 * mm)
+    visible = (upper + 0.9 * mm, lower - 0.9 * mm)
     iris, radius, iris_sure = _find_limbus(cut.bright, iris, radius, shape, visible)
     order = slice(None) if cut.into(corners)[0, 0] < _WIDTH / 2 else slice(None, None, -1)
     return EyeOutline(
@@ -89,13 +92,17 @@ class _Cut:
     """An eye cut out of the frame with its corners on a level.
 
     bright: (_HEIGHT, _WIDTH) mean of red and green, in which a sclera is bright and an iris is not;
-    blue is where cameras have noise. white: (_HEIGHT, _WIDTH) 0 on skin as that below the eye and
-    on lashes, positive on the sclera. scale: pixels of the frame a pixel of the cut. axes: (2, 2),
+    blue is where cameras have noise. brightness: (_HEIGHT, _WIDTH) of all three and a little, over
+    which whiteness is taken. white: (_HEIGHT, _WIDTH) 0 on skin as that below the eye and
+    on lashes, positive on the sclera. dark: (_HEIGHT, _WIDTH) 0 on skin as that below the eye and
+    on what is brighter, 1 on black. scale: pixels of the frame a pixel of the cut. axes: (2, 2),
     columns: the cut's x and y axes in the frame. middle_px: the frame's place of its middle.
     """
 
     bright: Picture
+    brightness: Picture
     white: Picture
+    dark: Picture
     scale: float
     axes: Floats
     middle_px: Floats
@@ -120,14 +127,17 @@ class _Cut:
         blue_share = float(np.median(skin[..., 2] / np.maximum(skin[..., 0], 1.0)))
         planes = cv2.transform(
             picture.astype(np.float32),
-            np.array([[0.5, 0.5, 0, 0], [1 / 3, 1 / 3, 1 / 3, 20], [-blue_share, 0, 1, 0]]),
+            np.array([[0.5, 0.5, 0, 0], [1 / 3, 1 / 3, 1 / 3, _SHADOW], [-blue_share, 0, 1, 0]]),
         )
         bright, brightness, bluer = cv2.split(planes)
         bright = cv2.GaussianBlur(bright, (0, 0), np.clip(_BLUR_SHARE * iris_px, 0.5, 1.3) / scale)
         lids = max(_LID_BLUR_PX / scale, 0.8)
         bluer, brightness = (cv2.GaussianBlur(each, (0, 0), lids) for each in (bluer, brightness))
         white = np.maximum(cv2.divide(bluer, brightness), 0.0)
-        return cls(np.asarray(bright), np.asarray(white), scale, axes, middle)
+        level = max(float(np.median(skin.mean(axis=2))), 1.0)
+        dark = np.maximum(1.0 - (brightness - _SHADOW) / level, 0.0)
+        made = [np.asarray(each, np.float32) for each in (bright, brightness, white, dark)]
+        return cls(made[0], made[1], made[2], made[3], scale, axes, middle)
 
     def into(self, places: Floats) -> Floats:
         """(n, 2) places of the frame into the cut, whose first pixel's centre is 0, 0."""
@@ -176,12 +186,12 @@ def _peaks(rises: Floats, first: float, step: float) -> tuple[Floats, Floats]:
 
 
 def _find_margin(
-    white: Picture, rough: Floats, middle: Floats, way: float, mm: float, iris_x: float
+    cut: _Cut, rough: Floats, middle: Floats, way: float, mm: float, iris_x: float
 ) -> tuple[Floats, float]:
     """A margin's heights at `_PLACES`, and how sure they are, 0 to 1.
 
     rough: the network's heights. middle: heights between both margins, from which the way leads
-    (-1 up, 1 down) to where the white ends. mm: pixels of the cut a millimetre. iris_x: where the
+    (_UP or _DOWN) to where the eye ends. mm: pixels of the cut a millimetre. iris_x: where the
     iris is, before which white ends early.
     """
     columns = _PLACES[_COLUMNS]
@@ -189,7 +199,24 @@ def _find_margin(
     steps = np.arange(0.0, np.abs(guess - start).max() + _REACH_MM * mm)
     away = np.broadcast_to(steps, (len(columns), len(steps)))
     x = np.broadcast_to(_x_of(columns)[:, None], away.shape)
-    profile = _sample(white, x, start[:, None] + way * away)
+    y = start[:, None] + way * away
+    profile = _sample(cut.white, x, y)
+    iris = np.abs(_x_of(columns) - iris_x) < _IRIS_RADIUS_MM * mm
+    trust = np.where(iris, _IRIS_COLUMN_WEIGHT, 1.0)
+    # An iris ends at the lower lid as white does; above it are lashes, as dark as it may be.
+    darker = np.zeros(len(columns), np.bool_)
+    if way == _DOWN and iris.any() and not iris.all():
+        darkness = _sample(cut.dark, x[iris], y[iris])
+        deepest = float(np.median(darkness[:, 0]))
+        whitest = float(np.median(profile[~iris, 0]))
+        bluish = float(np.median(profile[iris, 0])) > whitest / 2
+        if bluish:  # as a blue iris is, which ends as white does
+            trust[iris] = 1.0
+        elif deepest > _LEAST_DARK and whitest > _LEAST_DROP:
+            # As much of an eye where an iris is as where white is, and where they meet.
+            profile[iris] += whitest * np.minimum(darkness / deepest, 1.0)
+            profile = np.minimum(profile, whitest)
+            trust[iris], darker = 1.0, iris
     # What is white again farther out (a brow's skin, the rim of glasses) is no part of the eye.
     profile = np.minimum.accumulate(profile, axis=1)
     falls = -np.diff(profile, axis=1)
@@ -197,18 +224,25 @@ def _find_margin(
     expected = way * (guess - start)
     distance_mm = (between - expected[:, None]) / mm
     place, _ = _peaks(falls * np.exp(-0.5 * (distance_mm / _NEAR_MM) ** 2), 0.5, 1.0)
-    # The margin is where half of what falls about there has fallen.
-    low, high = (np.clip(np.round(place + side), 0, len(steps) - 1).astype(int) for side in (4, -4))
+    # On the margin half of the light is the eye's and half the lid's; of whiteness, which is over
+    # brightness, the brighter eye has more than half.
+    outside, inside = (
+        np.clip(np.round(place + side), 0, len(steps) - 1).astype(int) for side in (4, -4)
+    )
     rows = np.arange(len(columns))
-    drop = profile[rows, high] - profile[rows, low]
-    half = (profile[rows, high] + profile[rows, low]) / 2
+    eye, lid = (
+        _sample(cut.brightness, x[rows, at][None], y[rows, at][None])[0] for at in (inside, outside)
+    )
+    share = np.where(darker, 0.5, eye / np.maximum(eye + lid, 1.0))
+    drop = profile[rows, inside] - profile[rows, outside]
+    half = profile[rows, outside] + share * drop
     after = np.clip((profile > half[:, None]).sum(axis=1), 1, len(steps) - 1)
     above, below = profile[rows, after - 1], profile[rows, after]
     place = after - np.clip((half - below) / np.maximum(above - below, 1e-9), 0.0, 1.0)
     shift_mm = way * (place - expected) / mm
     weight = np.clip((drop - _LEAST_DROP) / _LEAST_DROP, 0.0, 1.0)
-    weight[np.abs(_x_of(columns) - iris_x) < _IRIS_RADIUS_MM * mm] *= _IRIS_COLUMN_WEIGHT
-    sure = float(np.clip(weight.mean() / _SURE_SHARE, 0.0, 1.0))
+    sure = float(np.clip((weight * ~iris).mean() / _SURE_SHARE, 0.0, 1.0))
+    weight *= trust
     basis = _bends(columns)
     shift = np.zeros(3)
     robust = weight
