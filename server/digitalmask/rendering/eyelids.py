@@ -36,6 +36,7 @@ _LEDGE_FROM_MM, _LEDGE_WHOLE_MM = 0.2, 3.0
 # polynomial that its edge is smoothed to.
 _FADE_MM = (1.5, 9.0)
 _ORDER = 5
+_EDGE_MM = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,10 @@ def lid_drives(rig: LidRig, eye: EyeState) -> LidDrives:
     return LidDrives(high.astype(np.float32), low.astype(np.float32))
 
 
+def _lengths(vectors: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)))
+
+
 def pose_lids(
     from_centre: Floats,
     close: Floats,
@@ -119,14 +124,13 @@ def pose_lids(
     between that of its two ends, so that it slides over the ball; the lower lid turns about the
     ball's axis along x.
     """
-    down = np.maximum(upper_drive, 0)[:, None]
-    up = np.maximum(-upper_drive, 0)[:, None]
-    moved = from_centre + down * close + up * widen
-    radius = np.linalg.norm(from_centre, axis=1)[:, None]
-    closed = np.linalg.norm(from_centre + close, axis=1)[:, None]
-    wide = np.linalg.norm(from_centre + widen, axis=1)[:, None]
+    down, up = np.maximum(upper_drive, 0), np.maximum(-upper_drive, 0)
+    moved = from_centre + down[:, None] * close + up[:, None] * widen
+    radius = _lengths(from_centre)
+    closed = _lengths(from_centre + close)
+    wide = _lengths(from_centre + widen)
     wanted = radius + np.minimum(down, 1) * (closed - radius) + np.minimum(up, 1) * (wide - radius)
-    moved = moved * (wanted / np.linalg.norm(moved, axis=1)[:, None])
+    moved *= (wanted / _lengths(moved))[:, None]
     angle = lower_drive * lower
     cosine, sine = np.cos(angle), np.sin(angle)
     turned: Floats = moved.copy()
@@ -141,13 +145,14 @@ class Eyelids:
 
     margins: places of the upper and the lower margin among the rig's vertices.
     weights: (2, N), each vertex's share in the last correction of either margin.
+    edges: the rig's vertices at the upper and the lower margin, which never reach beyond it.
     """
 
     rig: LidRig
     centre: Floats
-    from_centre: Floats
     margins: tuple[NDArray[np.int64], NDArray[np.int64]]
     weights: Floats
+    edges: tuple[NDArray[np.int64], NDArray[np.int64]]
 
     @classmethod
     def of(cls, head: Head, eye: int) -> "Eyelids":
@@ -158,16 +163,19 @@ class Eyelids:
         points = head.vertices_mm[rig.vertices]
         margins = (rig.upper_margin, rig.lower_margin)
         near = [np.asarray(cKDTree(head.vertices_mm[m]).query(points)[0]) for m in margins]
-        weights = []
-        for own, other in (near, near[::-1]):
+        weights, edges = [], []
+        for margin, own, other in zip(margins, near, near[::-1], strict=True):
             side = _smoothstep(-0.35, 0.35, (other - own) / (other + own + 1e-6))
             weights.append(side * (1 - _smoothstep(*_FADE_MM, own)))
+            x, ends = points[:, 0], head.vertices_mm[margin, 0]
+            within = (x > ends.min()) & (x < ends.max())
+            edges.append(np.flatnonzero((own < _EDGE_MM) & (side > 0.5) & within))
         return cls(
             rig=rig,
             centre=centre,
-            from_centre=points - centre,
             margins=(place[rig.upper_margin], place[rig.lower_margin]),
             weights=np.array(weights, np.float32),
+            edges=(edges[0], edges[1]),
         )
 
 
@@ -227,7 +235,7 @@ def move_lids(points: Floats, lids: Eyelids, eye: EyeState) -> LidMargins:
     """Put one eye's lids, in place, into the head's vertices `points` (V, 3)."""
     rig, drives = lids.rig, lid_drives(lids.rig, eye)
     posed = pose_lids(
-        lids.from_centre,
+        points[rig.vertices] - lids.centre,
         rig.close_mm,
         rig.widen_mm,
         rig.lower_rad,
@@ -254,12 +262,16 @@ def move_lids(points: Floats, lids: Eyelids, eye: EyeState) -> LidMargins:
         reach = np.hypot(edge[:, 1], edge[:, 2])
         turn = np.arcsin(np.clip(wanted / reach, -0.99, 0.99)) - np.arcsin(edge[:, 1] / reach)
         order = np.argsort(edge[:, 0])
-        angle = np.interp(posed[:, 0], edge[order, 0], turn[order])
-        angle = angle * lids.weights[number]
+        angle = np.interp(posed[:, 0], edge[order, 0], turn[order]).astype(np.float32)
+        angle *= lids.weights[number]
         cosine, sine = np.cos(angle), np.sin(angle)
         y, z = posed[:, 1].copy(), posed[:, 2]
         posed[:, 1] = cosine * y + sine * z
         posed[:, 2] = cosine * z - sine * y
+        edge, near = posed[margin], lids.edges[number]
+        bound = np.interp(posed[near, 0], edge[order, 0], edge[order, 1])
+        within = np.maximum if number == 0 else np.minimum
+        posed[near, 1] = within(posed[near, 1], bound)
     points[rig.vertices] = lids.centre + posed
     axis = gaze_axis(eye)
     edges = posed[lids.margins[0]], posed[lids.margins[1]]

@@ -11,28 +11,31 @@ from scipy.spatial.transform import Rotation
 
 from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, TEETH, Head
 from digitalmask.errors import RenderingError
-from digitalmask.mask_state import EyeState, MaskState
+from digitalmask.mask_state import EXPRESSIONS, EyeState, MaskState
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.opengl import finisher, offscreen_context
 from digitalmask.rendering import shaders
 from digitalmask.rendering.backdrop import backdrop
+from digitalmask.rendering.displacement import Displacement
 from digitalmask.rendering.eyelids import Eyelids, LidMargins, gaze_axis, move_lids
 from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
 
 Floats = NDArray[np.floating]
 
 _DISTANCE_MM = 650.0  # of the camera: a video consultation's
-_FRAME_HEIGHT_MM = 272.0  # what the picture's height shows: the head (215 mm) fills 79 % of it
-_FRAME_WIDTH_MM = 220.0  # and its width at the least, in portrait
-_EYES_ABOVE_MIDDLE_MM = 2.0
+# What the picture's height shows: a palpebral fissure (25.3 mm between the lids' corners) has 60 of
+# 480 pixels, the chin is whole, and the crown (the head is 215 mm high) is cut.
+_FRAME_HEIGHT_MM = 202.0
+_FRAME_WIDTH_MM = 184.0  # and its width at the least, in portrait: both ears
+_EYES_ABOVE_MIDDLE_MM = 22.0
 _SAMPLES = 2  # a pixel, across and down
 # The neck bends here, and takes this share of the head's turn.
 _NECK_PIVOT_MM = (0.0, -75.0, -62.0)
 _NECK_SHARE = 0.35
-_FAINT = 0.004  # an expression's coefficient that is not seen
 # Between these heights the neck fades into the backdrop (the skin's shader has them too).
 _FADE_TOP_MM, _FADE_BOTTOM_MM = -112.0, -150.0
+_TEETH_FACING, _TEETH_DEEP_MM = -0.25, 30.0  # z of their normals, and how far back they are drawn
 _LIPS_PARTED_MM = 0.4  # from here on teeth may be seen
 _NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
 _SKULL_MM = (0.0, 10.0, -70.0)
@@ -52,7 +55,7 @@ _EYE_BLOCK, _EYE_BYTES = 1, 96 + 16 * _MARGIN_PLACES
 
 
 def _cap(
-    rings: int = 16, spokes: int = 32, reach_deg: float = 80.0
+    rings: int = 6, spokes: int = 20, reach_deg: float = 80.0
 ) -> tuple[Floats, NDArray[np.int32]]:
     """The front half of the unit sphere about +z, with a flange that closes the lids' corners."""
     theta = np.radians(reach_deg) * np.arange(1, rings + 1) / rings
@@ -119,8 +122,11 @@ class _View:
         )
 
     def box(self, points: Floats, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """The pixels that the head may touch: first column and row, last ones (exclusive)."""
-        few = points[points[:, 1] > _FADE_BOTTOM_MM][::7].astype(np.float64)
+        """The pixels that the head may touch: first column and row, last ones (exclusive).
+
+        points: the places of `outermost` vertices, as posed.
+        """
+        few = points.astype(np.float64)
         low = few[:, 1] < _NECK_TOP_MM
         bust = self.turn @ _NECK_PIVOT_MM + (few[low] - _NECK_PIVOT_MM) @ self.neck_turn.T
         view = np.concatenate([few @ self.turn.T, bust])
@@ -131,6 +137,20 @@ class _View:
         first = np.clip(np.floor(pixels[0]), 0, np.array(size) - 1).astype(int)
         last = np.clip(np.ceil(pixels[1]), first + 1, size).astype(int)
         return int(first[0]), int(first[1]), int(last[0]), int(last[1])
+
+
+def _outermost(head: Head) -> NDArray[np.int64]:
+    """Vertices of which some reach furthest in any direction, with the jaw open or not."""
+    count = 300
+    z = 1 - (2 * np.arange(count) + 1) / count  # a Fibonacci sphere
+    angle = np.arange(count) * np.pi * (3 - np.sqrt(5))
+    across = np.sqrt(1 - z * z)
+    directions = np.stack([across * np.cos(angle), across * np.sin(angle), z])
+    seen = np.flatnonzero(head.vertices_mm[:, 1] > _FADE_BOTTOM_MM)
+    jaw = head.expressions_mm[EXPRESSIONS.index("jawOpen")][seen]
+    points = head.vertices_mm[seen]
+    chosen = [np.argmax(place @ directions, axis=0) for place in (points, points + jaw)]
+    return np.asarray(seen[np.unique(np.concatenate(chosen))])
 
 
 def _columns(matrix: Floats) -> bytes:
@@ -169,8 +189,10 @@ class MaskRenderer:
         strips = _strip_triangles(head, self._eyelids)
         triangles = np.concatenate([triangles, strips])
         points = np.concatenate([points, np.zeros((_strip_vertices(head), 3), np.float32)])
-        self._triangles = triangles
-        self._flat_expressions = head.expressions_mm.reshape(len(head.expressions_mm), -1)
+        self._corners = tuple(np.ascontiguousarray(triangles.T, np.intp))
+        self._displacement = Displacement.of(head)
+        self._points = np.zeros_like(points)
+        self._outermost = _outermost(head)
         corners = triangles.ravel()
         faces = np.repeat(np.arange(len(triangles)), 3)
         self._gather = csr_array(
@@ -188,8 +210,9 @@ class MaskRenderer:
         gl, head = self._gl, self._head
         self._view_block = gl.buffer(reserve=_VIEW_BYTES, dynamic=True)
         self._view_block.bind_to_uniform_block(_VIEW_BLOCK)
-        self._eye_block = gl.buffer(reserve=_EYE_BYTES, dynamic=True)
-        self._eye_block.bind_to_uniform_block(_EYE_BLOCK)
+        # One for each eye, filled before anything is drawn: what is being drawn from is not
+        # written to without a wait.
+        self._eye_blocks = [gl.buffer(reserve=_EYE_BYTES, dynamic=True) for _ in (RIGHT, LEFT)]
         skin = self._program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT)
         border = self._program(shaders.BORDER_VERTEX, shaders.BORDER_FRAGMENT)
         neck = self._program(shaders.SKIN_VERTEX, shaders.NECK_FRAGMENT)
@@ -231,7 +254,13 @@ class MaskRenderer:
 
         self._skin_mesh = skin_mesh(skin, triangles[~fading & ~teeth & ~edged])
         self._border_mesh = skin_mesh(border, triangles[edged])
-        self._teeth_mesh = skin_mesh(skin, triangles[teeth])
+        # Teeth are seen from the front alone: not their backs, nor what lies deep.
+        corners = points[triangles[teeth]]
+        face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        face /= np.linalg.norm(face, axis=1, keepdims=True) + 1e-9
+        front = corners[..., 2].max()
+        shown = (face[:, 2] > _TEETH_FACING) & (corners[..., 2].max(1) > front - _TEETH_DEEP_MM)
+        self._teeth_mesh = skin_mesh(skin, triangles[teeth][shown])
         self._neck_mesh = skin_mesh(neck, triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)])
         whole = low.max(1) > _FADE_BOTTOM_MM
         self._identity_mesh = skin_mesh(skin_identity, triangles[whole], normals=False)
@@ -346,7 +375,7 @@ class MaskRenderer:
             with self._gl:
                 points, margins = self._pose(state)
                 view = _View.of(state, size)
-                left, top, right, bottom = view.box(points, size)
+                left, top, right, bottom = view.box(points[self._outermost], size)
                 across, down = _SAMPLES * (right - left), _SAMPLES * (bottom - top)
                 drawn = self._target(right - left, bottom - top)
                 drawn.viewport = (
@@ -388,14 +417,16 @@ class MaskRenderer:
                     )
                     self._identity_target = target
                 self._view_block.write(view.block())
+                for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
+                    self._write_eye(eye, seen, margins[eye], view)
                 target.use()
                 target.clear(0, 0, 0, GROUND)
                 self._gl.disable(moderngl.BLEND)
                 self._gl.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
                 self._gl.front_face = "cw"
                 self._identity_mesh.render()
-                for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-                    self._write_eye(eye, seen, margins[eye], view)
+                for block in self._eye_blocks:
+                    block.bind_to_uniform_block(_EYE_BLOCK)
                     self._eye_identity_mesh.render()
                 self._finish()
                 pixels = target.read(components=4, dtype="f4", alignment=1)
@@ -413,12 +444,10 @@ class MaskRenderer:
     def _pose(self, state: MaskState) -> tuple[Floats, list[LidMargins]]:
         """The head's vertices in the head frame, expression and lids put in; fills the buffers."""
         head = self._head
-        strong = np.flatnonzero(np.abs(state.expression) > _FAINT)
-        weights = np.asarray(state.expression, np.float32)[strong]
-        points = self._moving[: len(head.vertices_mm), :3]
+        every = self._points
+        points = every[: len(head.vertices_mm)]
         points[:] = head.vertices_mm
-        if len(strong):
-            points += (weights @ self._flat_expressions[strong]).reshape(-1, 3)
+        self._displacement.move(points, state)
         margins = [
             move_lids(points, self._eyelids[eye], seen)
             for eye, seen in ((RIGHT, state.right), (LEFT, state.left))
@@ -431,15 +460,17 @@ class MaskRenderer:
             ):
                 for row in range(_STRIP_ROWS):
                     share = row / (_STRIP_ROWS - 1)
-                    self._moving[first : first + len(edge), :3] = edge + share * (strip - edge)
+                    every[first : first + len(edge)] = edge + share * (strip - edge)
                     first += len(edge)
-        moving = self._moving[:, :3]
-        a, b, c = (moving[self._triangles[:, corner]] for corner in range(3))
-        u, v = b - a, c - a
-        face = np.empty_like(u)
-        face[:, 0] = u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1]
-        face[:, 1] = u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2]
-        face[:, 2] = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+        self._moving[:, :3] = every
+        x, y, z = np.ascontiguousarray(every.T)
+        a, b, c = self._corners
+        ux, uy, uz, vx, vy, vz = (
+            axis[other] - axis_a
+            for other in (b, c)
+            for axis, axis_a in ((x, x[a]), (y, y[a]), (z, z[a]))
+        )
+        face = np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], axis=1)
         self._moving[:, 3:] = self._gather @ face
         self._moving_buffer.write(self._moving)
         lashes = [
@@ -459,6 +490,8 @@ class MaskRenderer:
     ) -> None:
         gl = self._gl
         self._view_block.write(view.block())
+        for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
+            self._write_eye(eye, seen, margins[eye], view)
         drawn.use()
         drawn.clear()
         gl.disable(moderngl.BLEND)
@@ -471,8 +504,8 @@ class MaskRenderer:
         if parted.max() > _LIPS_PARTED_MM:
             self._teeth_mesh.render()
         # After the skin, which hides most of the balls: their shader is the dear one.
-        for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-            self._write_eye(eye, seen, margins[eye], view)
+        for block in self._eye_blocks:
+            block.bind_to_uniform_block(_EYE_BLOCK)
             self._eye_mesh.render()
         gl.enable(moderngl.BLEND)
         # What is drawn is colour times cover; cover itself adds up.
@@ -502,7 +535,7 @@ class MaskRenderer:
         heights[:, 0], heights[:, 1] = upper, lower
         rest = [*centre, head.eyeball_mm, *camera, seen.pupil_mm]
         rest += [*ends, np.sign(centre[0]), SCLERA[eye]]
-        self._eye_block.write(
+        self._eye_blocks[eye].write(
             _columns(gaze.T) + np.array(rest, np.float32).tobytes() + heights.tobytes()
         )
 

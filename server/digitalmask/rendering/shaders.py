@@ -226,8 +226,8 @@ void main() {
     from = transpose(gaze) * camera;
     view = to_view(centre + from_centre, 0.0);
     gl_Position = to_clip(view);
-    // The ball lies deeper than this surface: the lids' edges reach in to it. 2.2 mm of depth.
-    gl_Position.z += 0.0088 * gl_Position.w;
+    // The ball lies deeper than this surface: the lids' edges reach in to it. 4.5 mm of depth.
+    gl_Position.z += 0.018 * gl_Position.w;
 }
 """
 )
