@@ -20,6 +20,7 @@ from digitalmask.rendering.backdrop import backdrop
 from digitalmask.rendering.displacement import Displacement
 from digitalmask.rendering.eyelids import Eyelids, LidMargins, gaze_axis, move_lids
 from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
+from digitalmask.rendering.inset import Inset, lay_eyes
 
 Floats = NDArray[np.floating]
 
@@ -47,7 +48,8 @@ _LASH_ROOT_MM = 0.15
 # The lids' margins: rows of vertices from the skin's edge to the ball, and what they are made of.
 _STRIP_ROWS = 3
 _RIM = TEETH + 1  # beside the parts of `Head.part`
-_RIM_OCCLUSION = 0.8
+# Light that reaches them, from the skin's edge to the ball: the upper ones face down.
+_RIM_OCCLUSION = ((0.60, 0.45, 0.28), (0.95, 0.85, 0.50))
 _MARGIN_PLACES = 12  # along the lids, as the eye's shader has them
 # Places and lengths of the shaders' uniform blocks.
 _VIEW_BLOCK, _VIEW_BYTES = 0, 128
@@ -175,12 +177,13 @@ def mask_camera(state: MaskState, size: tuple[int, int]) -> MaskCamera:
 class MaskRenderer:
     """Draws masks. One thread owns it: the one that makes it also draws and closes.
 
-    device_index: which EGL device; software drawing counts as one.
+    inset: what is shown beside the mask. device_index: which EGL device; software drawing counts
+    as one.
     Raises RenderingError where OpenGL is missing or, from `draw`, where its context was lost.
     """
 
-    def __init__(self, head: Head, device_index: int = 0) -> None:
-        self._head = head
+    def __init__(self, head: Head, inset: Inset = Inset.NONE, device_index: int = 0) -> None:
+        self._head, self._inset = head, inset
         self._finish = finisher()
         self._gl = offscreen_context(device_index)
         self._large: moderngl.Framebuffer | None = None
@@ -223,8 +226,15 @@ class MaskRenderer:
         marks = np.stack(
             [head.occlusion, head.brow_mm, head.lip_mm, head.part.astype(np.float32)], axis=1
         )
-        rim = np.array([_RIM_OCCLUSION, -8, -8, _RIM], np.float32)
-        marks = np.concatenate([marks, np.tile(rim, (len(points) - len(marks), 1))])
+        rims = [
+            np.tile(np.array([light, -8, -8, _RIM], np.float32), (_strip_places(margin), 1))
+            for rig in head.lids
+            for margin, lights in zip(
+                (rig.upper_margin, rig.lower_margin), _RIM_OCCLUSION, strict=True
+            )
+            for light in lights
+        ]
+        marks = np.concatenate([marks, *rims])
         still = np.concatenate([marks, self._neck(points)[:, None]], axis=1).astype(np.float32)
         # What has faded with the neck is left out.
         low, parts = points[triangles, 1], marks[triangles, 3]
@@ -301,7 +311,7 @@ class MaskRenderer:
         """What stays the same of one eye's lashes: (N, 3) along, N = 3 a margin vertex."""
         rig = self._head.lids[eye]
         ribbons = []
-        for margin, strength in ((rig.upper_margin, 0.78), (rig.lower_margin, 0.34)):
+        for margin, strength in ((rig.upper_margin, 0.66), (rig.lower_margin, 0.26)):
             place = self._head.vertices_mm[margin]
             run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(place, axis=0), axis=1))])
             share = run / run[-1]
@@ -320,8 +330,8 @@ class MaskRenderer:
         lateral = np.sign(centre[0])
         places = []
         for margin, length_mm, sense in (
-            (rig.upper_margin, 7.0, 1.0),
-            (rig.lower_margin, 3.6, -1.0),
+            (rig.upper_margin, 6.0, 1.0),
+            (rig.lower_margin, 3.0, -1.0),
         ):
             root = points[margin]
             out = root - centre
@@ -393,6 +403,12 @@ class MaskRenderer:
         mean = cv2.resize(samples, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         rgb = backdrop(size).copy()
         _lay(np.asarray(mean, np.uint8), rgb[top:bottom, left:right])
+        if self._inset is Inset.EYES:
+            camera = mask_camera(state, size)
+            eyes_mm = self._head.eye_centres_mm + np.array([0.0, 0.0, self._head.eyeball_mm])
+            eyes_px = camera.project(eyes_mm @ np.asarray(state.rotation).T)
+            per_mm = camera.focal_px / camera.distance_mm
+            lay_eyes(rgb, samples, (left, top), eyes_px, per_mm)
         return MaskedFrame(clock, rgb)
 
     def draw_identity(self, state: MaskState, size: tuple[int, int]) -> Identity:
@@ -541,7 +557,13 @@ class MaskRenderer:
 
 
 def _strip_vertices(head: Head) -> int:
-    return _STRIP_ROWS * sum(len(rig.upper_margin) + len(rig.lower_margin) for rig in head.lids)
+    margins = [margin for rig in head.lids for margin in (rig.upper_margin, rig.lower_margin)]
+    return _STRIP_ROWS * sum(_strip_places(margin) for margin in margins)
+
+
+def _strip_places(margin: NDArray[np.int32]) -> int:
+    """A margin's vertices and the eye's two corners."""
+    return len(margin) + 2
 
 
 def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int32]:
@@ -551,7 +573,7 @@ def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int
         # The upper margin faces down and the lower one up.
         medial_is_right = lids.centre[0] < 0
         for margin, upper in zip(lids.margins, (True, False), strict=True):
-            count = len(margin)
+            count = len(margin) + 2
             for row in range(_STRIP_ROWS - 1):
                 for i in range(count - 1):
                     a = first + row * count + i

@@ -262,7 +262,7 @@ void main() {
     albedo = mix(albedo, vec3(0.62, 0.44, 0.40), 0.60 * corner);
     // Caruncle and the fold beside it, in the inner corner.
     float medial = (from_centre.x - fissure.x) * lateral;
-    vec2 from_caruncle = vec2(medial + 0.3, (from_centre.y - 0.5 * (lids.x + lids.y)) * 0.9);
+    vec2 from_caruncle = vec2(medial - 0.9, (from_centre.y - 0.5 * (lids.x + lids.y)) * 0.9);
     float off_caruncle = length(from_caruncle);
     float caruncle = 1.0 - smoothstep(1.5, 2.7, off_caruncle);
     float fold = smoothstep(1.9, 2.6, off_caruncle) * (1.0 - smoothstep(2.6, 4.4, off_caruncle));
