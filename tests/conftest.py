@@ -1,9 +1,14 @@
 """What several tests share."""
 
+import importlib.util
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from digitalmask.assets.paths import models_dir
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,3 +27,14 @@ def test_data() -> Path:
     if folder is None:
         pytest.skip("no test data in ../shared/data (set DIGITALMASK_TEST_DATA)")
     return folder
+
+
+def load_script(name: str) -> ModuleType:
+    """One of the scripts in `models/`, as a module."""
+    spec = importlib.util.spec_from_file_location(name, models_dir() / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,7 +1,5 @@
 """The steps by which the head is made."""
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -9,17 +7,12 @@ import numpy as np
 import pytest
 
 from digitalmask.assets.paths import models_dir
+from tests.conftest import load_script
 
 
 @pytest.fixture(scope="module")
 def fit_head() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("fit_head", models_dir() / "fit_head.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["fit_head"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script("fit_head")
 
 
 def grid(side: int) -> tuple[np.ndarray, np.ndarray]:

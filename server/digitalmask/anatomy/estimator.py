@@ -1,5 +1,7 @@
 """From one observation after another to the state of the mask."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,14 @@ from digitalmask.anatomy.expression import (
     mirror_places,
     score_of,
 )
-from digitalmask.anatomy.eyes import EyeReading, eye_centre, iris_scale, read_eye
+from digitalmask.anatomy.eyes import (
+    IRIS_DIAMETER_MM,
+    LIMBUS_FROM_CENTRE_MM,
+    EyeReading,
+    eye_centre,
+    iris_scale,
+    read_eye,
+)
 from digitalmask.anatomy.pose import Pinhole, Pose, refine_pose, start_pose, turn, turn_vector
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
 from digitalmask.assets.head import Head
@@ -45,11 +54,22 @@ _OFFSET_TIME_CONSTANT_S = 4.0
 _OFFSET_LIMIT_MM = 30.0
 
 # Noise at rest, measured on quiet stretches of the test videos at 480 to 720 pixels.
-_ROTATION_GATE = Gate(noise=0.35)  # degrees
+# The pose comes of hundreds of points and is smoothed before the eyes are read from it: its noise
+# would be theirs.
+_ROTATION_GATE = Gate(noise=0.2, hold=0.15)  # degrees
+_TRANSLATION_GATE = Gate(noise=1.0, hold=0.15)  # mm; across the picture a tenth of it
+_DEPTH_OVER_ACROSS = 10.0
 _OFFSET_GATE = Gate(noise=0.6)  # mm
-_GAZE_GATE = Gate(noise=0.7)  # degrees
-_LID_GATE = Gate(noise=0.2)  # mm
+_GAZE_GATE = Gate(noise=0.2, hold=0.4)  # degrees; that of each frame is known better
+_LID_GATE = Gate(noise=0.06)  # mm; the same
 _EXPRESSION_GATE = Gate(noise=0.02)
+
+# How far an edge that is found, and a point of the network, is off from frame to frame, in pixels
+# (simulated patients with the noise of a webcam; quiet stretches of the test videos).
+_EDGE_NOISE_PX, _POINT_NOISE_PX = 0.02, 0.25
+# Between narrower lids the iris is not seen: the eye looks on where it looked.
+_SEEING_MM = 2.0
+_PUPIL_TIME_CONSTANT_S = 0.4
 
 # The lid points of the network stay apart on a closed eye; its blink score tells. Between these
 # scores the aperture is drawn in to nothing.
@@ -83,9 +103,11 @@ class MaskEstimator:
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
         self._place = SlowMean(_OFFSET_TIME_CONSTANT_S)
         self._rotation_filter = GatedFilter(_ROTATION_GATE)
+        self._translation_filter = GatedFilter(_TRANSLATION_GATE)
         self._offset_filter = GatedFilter(_OFFSET_GATE)
         self._gaze_filters = (GatedFilter(_GAZE_GATE), GatedFilter(_GAZE_GATE))
         self._lid_filters = (GatedFilter(_LID_GATE), GatedFilter(_LID_GATE))
+        self._pupils = (SlowMean(_PUPIL_TIME_CONSTANT_S), SlowMean(_PUPIL_TIME_CONSTANT_S))
         self._expression_filter = GatedFilter(_EXPRESSION_GATE)
         self.reset()
 
@@ -99,9 +121,11 @@ class MaskEstimator:
             self._scale,
             self._place,
             self._rotation_filter,
+            self._translation_filter,
             self._offset_filter,
             *self._gaze_filters,
             *self._lid_filters,
+            *self._pupils,
             self._expression_filter,
         ):
             memory.reset()
@@ -138,9 +162,10 @@ class MaskEstimator:
             for side, eye in enumerate(_EYES)
         ]
         outlines = (observation.right_eye, observation.left_eye)
+        still = self._still_pose(pose, at_s)
         measured = np.mean(
             [
-                iris_scale(pose, pinhole, outline, centre)
+                iris_scale(still, pinhole, outline, centre)
                 for outline, centre in zip(outlines, centres, strict=True)
             ]
         )
@@ -149,7 +174,7 @@ class MaskEstimator:
             self._eye_state(
                 side,
                 outline,
-                read_eye(pose, pinhole, outline, centres[side], scale),
+                read_eye(still, pinhole, outline, centres[side], scale),
                 float(observation.blendshapes[_BLINK_SCORES[side]]),
                 at_s,
             )
@@ -158,8 +183,8 @@ class MaskEstimator:
         expression = self._expression_filter(self._expression, at_s)
         return MaskState(
             captured_at_s=at_s,
-            rotation=self._smooth_rotation(pose, at_s),
-            offset_mm=self._offset(pose, at_s),
+            rotation=still.view_rotation(),
+            offset_mm=self._offset(still, at_s),
             right=right,
             left=left,
             expression=np.clip(expression, 0.0, 1.0).astype(np.float32),
@@ -189,23 +214,42 @@ class MaskEstimator:
     def _eye_state(
         self, side: int, outline: EyeOutline, reading: EyeReading, blink: float, at_s: float
     ) -> EyeState:
-        gaze = self._gaze_filters[side](np.clip(reading.gaze_deg, -50.0, 50.0), at_s)
-        upper, lower = reading.upper_mm, reading.lower_mm
+        mm_a_pixel = IRIS_DIAMETER_MM / 2 / outline.iris_radius_px
         # What edges say stands; the network's points are off, and stay apart on a closed eye.
         unsure = 1.0 - outline.lids_sure
         offsets = unsure * self._lid_offsets[side]
-        upper, lower = _close(upper - offsets[0], lower - offsets[1], blink, unsure)
-        lids = self._lid_filters[side](np.concatenate([upper, lower]), at_s).tolist()
-        return EyeState(
+        upper, lower = _close(
+            reading.upper_mm - offsets[0], reading.lower_mm - offsets[1], blink, unsure
+        )
+        lids = self._lid_filters[side](
+            np.concatenate([upper, lower]), at_s, _noise_px(outline.lids_sure) * mm_a_pixel
+        )
+        gaze = self._gaze_filters[side].value
+        if gaze is None or upper[1] - lower[1] > _SEEING_MM:
+            gaze = self._gaze_filters[side](
+                np.clip(reading.gaze_deg, -50.0, 50.0),
+                at_s,
+                float(
+                    np.degrees(_noise_px(outline.iris_sure) * mm_a_pixel / LIMBUS_FROM_CENTRE_MM)
+                ),
+            )
+        pupil = self._pupils[side]
+        if outline.pupil_share is not None:
+            pupil(np.array([outline.pupil_share * IRIS_DIAMETER_MM]), at_s)
+        heights = lids.tolist()
+        seen = EyeState(
             gaze_yaw_deg=float(gaze[0]),
             gaze_pitch_deg=float(gaze[1]),
-            upper_lid_mm=(lids[0], lids[1], lids[2]),
-            lower_lid_mm=(lids[3], lids[4], lids[5]),
+            upper_lid_mm=(heights[0], heights[1], heights[2]),
+            lower_lid_mm=(heights[3], heights[4], heights[5]),
         )
+        return seen if pupil.value is None else replace(seen, pupil_mm=float(pupil.value[0]))
 
-    def _smooth_rotation(self, pose: Pose, at_s: float) -> Floats:
-        degrees = np.degrees(turn_vector(pose.view_rotation()))
-        return turn(np.radians(self._rotation_filter(degrees, at_s)))
+    def _still_pose(self, pose: Pose, at_s: float) -> Pose:
+        degrees = self._rotation_filter(np.degrees(turn_vector(pose.rotation)), at_s)
+        spread = np.array([_DEPTH_OVER_ACROSS, _DEPTH_OVER_ACROSS, 1.0])
+        place = self._translation_filter(pose.translation_mm * spread, at_s) / spread
+        return Pose(turn(np.radians(degrees)), place)
 
     def _offset(self, pose: Pose, at_s: float) -> tuple[float, float]:
         """How far the head is from where it mostly is, in its own millimetres."""
@@ -215,6 +259,11 @@ class MaskEstimator:
             _OFFSET_LIMIT_MM * np.tanh(moved / _OFFSET_LIMIT_MM), at_s
         ).tolist()
         return x, y
+
+
+def _noise_px(sure: float) -> float:
+    """How far what is measured is off from frame to frame, as sure as its edges are."""
+    return _EDGE_NOISE_PX + (1.0 - sure) * (_POINT_NOISE_PX - _EDGE_NOISE_PX)
 
 
 def _lid_offsets(head: Head, side: int) -> Floats:

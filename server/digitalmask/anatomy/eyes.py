@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 IRIS_DIAMETER_MM = 11.7
 # From the eye's centre of rotation to the plane of the limbus: 13.5 mm to the corneal apex less
 # 3.0 mm of anterior chamber.
-_LIMBUS_FROM_CENTRE_MM = 10.5
+LIMBUS_FROM_CENTRE_MM = 10.5
 # The head's eyeballs have a front radius of 15.0 mm; the corneal apex of a real eye is 13.5 mm in
 # front of its centre of rotation, so the patient's centre lies 1.5 mm nearer the surface.
 _CENTRE_FORWARD_MM = 1.5
@@ -37,7 +37,7 @@ class EyeReading:
 
 def iris_scale(pose: Pose, pinhole: Pinhole, outline: EyeOutline, centre_mm: Floats) -> float:
     """How many millimetres of this pose's scale the iris has, over its real ones."""
-    depth = -float(pose.apply(centre_mm[None])[0, 2]) - _LIMBUS_FROM_CENTRE_MM
+    depth = -float(pose.apply(centre_mm[None])[0, 2]) - LIMBUS_FROM_CENTRE_MM
     return 2.0 * outline.iris_radius_px / pinhole.focal_px * depth / IRIS_DIAMETER_MM
 
 
@@ -59,7 +59,7 @@ def read_eye(
     scale: of this pose over real millimetres.
     """
     pupil = _on_sphere(
-        pose, pinhole, outline.iris_px[None], centre_mm, _LIMBUS_FROM_CENTRE_MM * scale
+        pose, pinhole, outline.iris_px[None], centre_mm, LIMBUS_FROM_CENTRE_MM * scale
     )[0]
     direction = (pupil - centre_mm) / np.linalg.norm(pupil - centre_mm)
     gaze = np.degrees([np.arctan2(direction[0], direction[2]), np.arcsin(direction[1])])

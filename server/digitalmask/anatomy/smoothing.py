@@ -42,15 +42,23 @@ class GatedFilter:
         """Forget; the next measurement passes as it is."""
         self._value = None
 
-    def __call__(self, measured: Floats, at_s: float) -> Floats:
-        """Filter a vector of measurements, each component by itself."""
+    @property
+    def value(self) -> Floats | None:
+        """The last result, None before the first measurement."""
+        return None if self._value is None else self._value.copy()
+
+    def __call__(self, measured: Floats, at_s: float, noise: float | None = None) -> Floats:
+        """Filter a vector of measurements, each component by itself.
+
+        noise: that of this measurement, where it is known, in place of the gate's.
+        """
         if self._value is None:
             self._value = np.array(measured, np.float64)
         else:
             gate = self._gate
             frames = float(np.clip((at_s - self._at_s) * 30.0, 0.1, 30.0))
             innovation = measured - self._value
-            excess = np.clip(np.abs(innovation) / (gate.knee * gate.noise), 0.0, 1.0)
+            excess = np.clip(np.abs(innovation) / (gate.knee * (noise or gate.noise)), 0.0, 1.0)
             share = gate.hold + (1.0 - gate.hold) * excess
             self._value = self._value + (1.0 - (1.0 - share) ** frames) * innovation
         self._at_s = at_s

@@ -17,6 +17,7 @@ from digitalmask.simulation.patient import SimulatedPatient
 from digitalmask.simulation.scenarios import Scenario
 from digitalmask.simulation.truth import FrameTruth, TruthTeller, write_csv
 
+_DETAIL = 2  # where truth is measured, the camera must not lock edges to its pixels
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -52,7 +53,9 @@ def play(scenario: Scenario, setting: Setting, seconds: float | None = None) -> 
 
     Errors: AssetError, RenderingError as `SimulatedPatient`'s; MediaError without VP8.
     """
-    patient = SimulatedPatient(setting.person, setting.lighting, setting.noise, setting.skin)
+    patient = SimulatedPatient(
+        setting.person, setting.lighting, setting.noise, setting.skin, _DETAIL
+    )
     teller = TruthTeller(patient.person, scenario)
     line = None
     if setting.vp8_kbps is not None:

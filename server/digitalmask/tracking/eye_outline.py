@@ -30,7 +30,13 @@ _IRIS_RADIUS_MM = 5.85
 # From the middle between the corners to the eyeball's centre (x outwards is nothing: up, depth),
 # and from that centre to the limbus' plane; millimetres of the average head.
 _CENTRE_UP_MM, _CENTRE_BACK_MM, _LIMBUS_ARM_MM = 1.2, 8.5, 10.5
+_SHADOW = 20.0  # of 255: colours of what is darker than this are noise
 _RAYS = 40
+# The limbus is looked for in a picture so much out of focus, over the iris' radius: a sharp edge
+# that moves by a quarter of a pixel is seen to move by .75 to 1.15 of that, one as soft as this
+# by .95 to 1.0 (simulated patients). Lids are nearer to each other.
+_BLUR_SHARE = 0.17
+_LID_BLUR_PX = 0.6
 _LEAST_FISSURE_PX = 14.0  # below it there is nothing to refine
 _FOREHEAD, _CHIN, _OUTER_CORNERS = 10, 152, (33, 263)
 # How far the network's iris is from the true one, over its radius.
@@ -40,7 +46,9 @@ _REACH_MM = 4.5  # beyond the network's margin a lid is looked for so far
 _NEAR_MM = 1.8  # and an edge counts for less the farther it is
 _LEAST_DROP = 0.05  # of whiteness, over an edge
 _IRIS_COLUMN_WEIGHT = 0.15
+_LEAST_DARK = 0.2  # of an iris beside skin
 _SURE_SHARE = 0.3  # of the columns; the others see the iris
+_UP, _DOWN = -1.0, 1.0
 _PLACES = np.linspace(-1.0, 1.0, 25)  # along the fissure, from the left corner to the right one
 _COLUMNS = slice(3, -3, 1)  # where lids are looked for: not in the corners
 # How far a margin may be from the network's: its height, its slant, its bend; millimetres.
@@ -54,18 +62,18 @@ def find_outline(rgb: NDArray[np.uint8], points: NDArray[np.float32], eye: EyePo
     corners = points[[eye.medial, eye.lateral], :2].astype(np.float64)
     if np.linalg.norm(corners[0] - corners[1]) < _LEAST_FISSURE_PX or rough.iris_radius_px < 2.0:
         return rough
-    cut = _Cut.of(rgb, corners)
+    cut = _Cut.of(rgb, corners, rough.iris_radius_px)
     iris = cut.into(rough.iris_px[None])[0]
     radius = rough.iris_radius_px / cut.scale
 
     rough_heights = [cut.heights(margin) for margin in (rough.upper_px, rough.lower_px)]
     middle = (rough_heights[0] + rough_heights[1]) / 2
     mm = radius / _IRIS_RADIUS_MM
-    upper, upper_sure = _find_margin(cut.white, rough_heights[0], middle, -1.0, mm, iris[0])
-    lower, lower_sure = _find_margin(cut.white, rough_heights[1], middle, 1.0, mm, iris[0])
+    upper, upper_sure = _find_margin(cut, rough_heights[0], middle, _UP, mm, iris[0])
+    lower, lower_sure = _find_margin(cut, rough_heights[1], middle, _DOWN, mm, iris[0])
 
     shape = _iris_shape(points, corners, rough, cut.axes)
-    visible = (upper + 0.25 * mm, lower - 0.25 * mm)
+    visible = (upper + 0.9 * mm, lower - 0.9 * mm)
     iris, radius, iris_sure = _find_limbus(cut.bright, iris, radius, shape, visible)
     order = slice(None) if cut.into(corners)[0, 0] < _WIDTH / 2 else slice(None, None, -1)
     return EyeOutline(
@@ -84,19 +92,23 @@ class _Cut:
     """An eye cut out of the frame with its corners on a level.
 
     bright: (_HEIGHT, _WIDTH) mean of red and green, in which a sclera is bright and an iris is not;
-    blue is where cameras have noise. white: (_HEIGHT, _WIDTH) 0 on skin as that below the eye and
-    on lashes, positive on the sclera. scale: pixels of the frame a pixel of the cut. axes: (2, 2),
+    blue is where cameras have noise. brightness: (_HEIGHT, _WIDTH) of all three and a little, over
+    which whiteness is taken. white: (_HEIGHT, _WIDTH) 0 on skin as that below the eye and
+    on lashes, positive on the sclera. dark: (_HEIGHT, _WIDTH) 0 on skin as that below the eye and
+    on what is brighter, 1 on black. scale: pixels of the frame a pixel of the cut. axes: (2, 2),
     columns: the cut's x and y axes in the frame. middle_px: the frame's place of its middle.
     """
 
     bright: Picture
+    brightness: Picture
     white: Picture
+    dark: Picture
     scale: float
     axes: Floats
     middle_px: Floats
 
     @classmethod
-    def of(cls, rgb: NDArray[np.uint8], corners: Floats) -> "_Cut":
+    def of(cls, rgb: NDArray[np.uint8], corners: Floats, iris_px: float) -> "_Cut":
         left, right = corners[np.argsort(corners[:, 0])]
         width = float(np.linalg.norm(right - left))
         x = (right - left) / width
@@ -108,20 +120,24 @@ class _Cut:
             rgb,
             np.hstack([scale * axes, place[:, None]]),
             (_WIDTH, _HEIGHT),
-            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
         skin = picture[-20:-4:2, 30:-30:2].astype(np.float32)
         blue_share = float(np.median(skin[..., 2] / np.maximum(skin[..., 0], 1.0)))
         planes = cv2.transform(
             picture.astype(np.float32),
-            np.array([[0.5, 0.5, 0, 0], [1 / 3, 1 / 3, 1 / 3, 20], [-blue_share, 0, 1, 0]]),
+            np.array([[0.5, 0.5, 0, 0], [1 / 3, 1 / 3, 1 / 3, _SHADOW], [-blue_share, 0, 1, 0]]),
         )
-        # Half a pixel of the frame: noise falls, an edge stays where it is.
-        planes = cv2.GaussianBlur(planes, (0, 0), max(0.5 / scale, 0.8))
         bright, brightness, bluer = cv2.split(planes)
+        bright = cv2.GaussianBlur(bright, (0, 0), np.clip(_BLUR_SHARE * iris_px, 0.5, 1.3) / scale)
+        lids = max(_LID_BLUR_PX / scale, 0.8)
+        bluer, brightness = (cv2.GaussianBlur(each, (0, 0), lids) for each in (bluer, brightness))
         white = np.maximum(cv2.divide(bluer, brightness), 0.0)
-        return cls(np.asarray(bright), np.asarray(white), scale, axes, middle)
+        level = max(float(np.median(skin.mean(axis=2))), 1.0)
+        dark = np.maximum(1.0 - (brightness - _SHADOW) / level, 0.0)
+        made = [np.asarray(each, np.float32) for each in (bright, brightness, white, dark)]
+        return cls(made[0], made[1], made[2], made[3], scale, axes, middle)
 
     def into(self, places: Floats) -> Floats:
         """(n, 2) places of the frame into the cut, whose first pixel's centre is 0, 0."""
@@ -152,22 +168,30 @@ def _sample(picture: NDArray[np.floating], x: Floats, y: Floats) -> Floats:
     return np.asarray(sampled, np.float64)
 
 
-def _peaks(rises: Floats, places: Floats) -> tuple[Floats, Floats]:
-    """Where each row (n, m) of rises is steepest, below a sample, and how much rises about it."""
-    top = rises.argmax(axis=1)
-    near = np.abs(np.arange(rises.shape[1]) - top[:, None]) <= 3
-    mass = np.where(near, np.maximum(rises, 0.0), 0.0)
-    total = mass.sum(axis=1)
-    return (mass * places).sum(axis=1) / np.maximum(total, 1e-9), total
+def _peaks(rises: Floats, first: float, step: float) -> tuple[Floats, Floats]:
+    """Where each row (n, m) of rises is steepest, below a sample, and how much rises about it.
+
+    first, step: of the samples' places. The top of a parabola through seven samples: a centre of
+    mass would be drawn to the middle of those that it is taken over.
+    """
+    reach = 3
+    top = np.clip(rises.argmax(axis=1), reach, rises.shape[1] - 1 - reach)
+    ways = np.arange(-reach, reach + 1)
+    near = np.take_along_axis(rises, top[:, None] + ways, axis=1)
+    slope = near @ ways / (ways @ ways)
+    square = ways**2 - (ways @ ways) / len(ways)
+    bend = near @ square / (square @ square)
+    shift = np.clip(-slope / np.minimum(2 * bend, -1e-9), -reach, reach)
+    return first + step * (top + shift), np.maximum(near, 0.0).sum(axis=1)
 
 
 def _find_margin(
-    white: Picture, rough: Floats, middle: Floats, way: float, mm: float, iris_x: float
+    cut: _Cut, rough: Floats, middle: Floats, way: float, mm: float, iris_x: float
 ) -> tuple[Floats, float]:
     """A margin's heights at `_PLACES`, and how sure they are, 0 to 1.
 
     rough: the network's heights. middle: heights between both margins, from which the way leads
-    (-1 up, 1 down) to where the white ends. mm: pixels of the cut a millimetre. iris_x: where the
+    (_UP or _DOWN) to where the eye ends. mm: pixels of the cut a millimetre. iris_x: where the
     iris is, before which white ends early.
     """
     columns = _PLACES[_COLUMNS]
@@ -175,26 +199,50 @@ def _find_margin(
     steps = np.arange(0.0, np.abs(guess - start).max() + _REACH_MM * mm)
     away = np.broadcast_to(steps, (len(columns), len(steps)))
     x = np.broadcast_to(_x_of(columns)[:, None], away.shape)
-    profile = _sample(white, x, start[:, None] + way * away)
+    y = start[:, None] + way * away
+    profile = _sample(cut.white, x, y)
+    iris = np.abs(_x_of(columns) - iris_x) < _IRIS_RADIUS_MM * mm
+    trust = np.where(iris, _IRIS_COLUMN_WEIGHT, 1.0)
+    # An iris ends at the lower lid as white does; above it are lashes, as dark as it may be.
+    darker = np.zeros(len(columns), np.bool_)
+    if way == _DOWN and iris.any() and not iris.all():
+        darkness = _sample(cut.dark, x[iris], y[iris])
+        deepest = float(np.median(darkness[:, 0]))
+        whitest = float(np.median(profile[~iris, 0]))
+        bluish = float(np.median(profile[iris, 0])) > whitest / 2
+        if bluish:  # as a blue iris is, which ends as white does
+            trust[iris] = 1.0
+        elif deepest > _LEAST_DARK and whitest > _LEAST_DROP:
+            # As much of an eye where an iris is as where white is, and where they meet.
+            profile[iris] += whitest * np.minimum(darkness / deepest, 1.0)
+            profile = np.minimum(profile, whitest)
+            trust[iris], darker = 1.0, iris
     # What is white again farther out (a brow's skin, the rim of glasses) is no part of the eye.
     profile = np.minimum.accumulate(profile, axis=1)
     falls = -np.diff(profile, axis=1)
     between = away[:, 1:] - 0.5
     expected = way * (guess - start)
     distance_mm = (between - expected[:, None]) / mm
-    place, _ = _peaks(falls * np.exp(-0.5 * (distance_mm / _NEAR_MM) ** 2), between)
-    # The margin is where half of what falls about there has fallen.
-    low, high = (np.clip(np.round(place + side), 0, len(steps) - 1).astype(int) for side in (4, -4))
+    place, _ = _peaks(falls * np.exp(-0.5 * (distance_mm / _NEAR_MM) ** 2), 0.5, 1.0)
+    # On the margin half of the light is the eye's and half the lid's; of whiteness, which is over
+    # brightness, the brighter eye has more than half.
+    outside, inside = (
+        np.clip(np.round(place + side), 0, len(steps) - 1).astype(int) for side in (4, -4)
+    )
     rows = np.arange(len(columns))
-    drop = profile[rows, high] - profile[rows, low]
-    half = (profile[rows, high] + profile[rows, low]) / 2
+    eye, lid = (
+        _sample(cut.brightness, x[rows, at][None], y[rows, at][None])[0] for at in (inside, outside)
+    )
+    share = np.where(darker, 0.5, eye / np.maximum(eye + lid, 1.0))
+    drop = profile[rows, inside] - profile[rows, outside]
+    half = profile[rows, outside] + share * drop
     after = np.clip((profile > half[:, None]).sum(axis=1), 1, len(steps) - 1)
     above, below = profile[rows, after - 1], profile[rows, after]
     place = after - np.clip((half - below) / np.maximum(above - below, 1e-9), 0.0, 1.0)
     shift_mm = way * (place - expected) / mm
     weight = np.clip((drop - _LEAST_DROP) / _LEAST_DROP, 0.0, 1.0)
-    weight[np.abs(_x_of(columns) - iris_x) < _IRIS_RADIUS_MM * mm] *= _IRIS_COLUMN_WEIGHT
-    sure = float(np.clip(weight.mean() / _SURE_SHARE, 0.0, 1.0))
+    sure = float(np.clip((weight * ~iris).mean() / _SURE_SHARE, 0.0, 1.0))
+    weight *= trust
     basis = _bends(columns)
     shift = np.zeros(3)
     robust = weight
@@ -250,12 +298,13 @@ def _find_limbus(
     jacobian = np.column_stack([normals, (normals * ways).sum(axis=1)])
     first, start = radius, iris
     sure = 0.0
-    for reach in (0.34, 0.24, 0.18):
-        offsets = np.linspace(-reach, reach, 15) * first
+    for reach in (0.34, 0.30, 0.26):
+        offsets, step_px = np.linspace(-reach, reach, 17, retstep=True)
+        offsets, step_px = offsets * first, step_px * first
         place = iris + radius * ways
         along = place[:, None] + offsets[None, :, None] * normals[:, None]
         rises = np.diff(_sample(bright, along[..., 0], along[..., 1]), axis=1)
-        shift, rise = _peaks(rises, np.broadcast_to((offsets[1:] + offsets[:-1]) / 2, rises.shape))
+        shift, rise = _peaks(rises, offsets[0] + step_px / 2, step_px)
         edge = place + shift[:, None] * normals
         low, high = (np.interp(edge[:, 0], _x_of(_PLACES), margin) for margin in visible)
         seen = (edge[:, 1] > low) & (edge[:, 1] < high)
@@ -292,6 +341,7 @@ def _find_pupil(
 ) -> float | None:
     """The pupil's diameter over the iris'; None where the picture does not show it."""
     shares = np.linspace(0.1, 0.85, 26)
+    step = shares[1] - shares[0]
     places = iris + radius * shares[:, None, None] * (_ways(_RAYS) @ shape.T)
     values = _sample(bright, places[..., 0], places[..., 1])
     low, high = (np.interp(places[..., 0], _x_of(_PLACES), margin) for margin in visible)
@@ -301,9 +351,7 @@ def _find_pupil(
         return None
     # The median leaves the lamp's reflection out.
     profile = np.nanmedian(values, axis=1)
-    rises = np.diff(profile)
-    between = (shares[1:] + shares[:-1]) / 2
-    place, rise = _peaks(rises[None], between[None])
+    place, rise = _peaks(np.diff(profile)[None], shares[0] + step / 2, step)
     if rise[0] < _LEAST_PUPIL_RISE or not 0.17 < place[0] < 0.75:
         return None
     return float(place[0])

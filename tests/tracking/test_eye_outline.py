@@ -1,0 +1,164 @@
+"""Limbus and lids are found where they are drawn, also where the network's points are off."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from digitalmask.tracking.eye_outline import find_outline
+from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, EyePoints
+
+SIZE = (120, 90)
+MIDDLE = np.array([60.0, 45.0])
+IRIS_PX, IRIS_MM, ARM_MM = 8.0, 5.85, 10.5
+_OVER = 8  # the drawing is so much larger, then averaged as a camera's pixels are
+
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def eye(
+    pupil: tuple[float, float] = (60.0, 45.0),
+    upper: float = 6.0,
+    lower: float = 7.0,
+    iris: tuple[int, int, int] = (70, 50, 40),
+    skin: tuple[int, int, int] = (205, 155, 130),
+) -> Picture:
+    """An eye with corners at 40 and 80, its margins so far above and below their level."""
+    picture = np.full((SIZE[1] * _OVER, SIZE[0] * _OVER, 3), skin, np.uint8)
+    places = np.linspace(-1, 1, 200)
+    edges = [
+        np.stack([60 + 20 * places, 45 + height * (1 - places**2)], axis=1)
+        for height in (-upper, lower)
+    ]
+    outline = np.round(np.concatenate([edges[0], edges[1][::-1]]) * _OVER).astype(np.int32)
+    inside = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [outline], 1)
+    ball = np.full_like(picture, (225, 222, 220))
+    centre = (round(pupil[0] * _OVER), round(pupil[1] * _OVER))
+    # A disc that faces where the eye looks is seen from aside.
+    aside = (np.array(pupil) - MIDDLE) * IRIS_MM / IRIS_PX / ARM_MM
+    narrow = float(np.sqrt(1 - aside @ aside))
+    turn = float(np.degrees(np.arctan2(aside[1], aside[0])))
+    axes = (round(IRIS_PX * narrow * _OVER), round(IRIS_PX * _OVER))
+    cv2.ellipse(ball, centre, axes, turn, 0, 360, iris, -1)
+    cv2.circle(ball, centre, round(3 * _OVER), (15, 12, 12), -1)
+    picture = np.where(inside[..., None] > 0, ball, picture)
+    lashes = np.round((edges[0] - [0, 0.8]) * _OVER).astype(np.int32)
+    line = picture.copy()
+    cv2.polylines(line, [lashes], False, (40, 30, 28), round(1.4 * _OVER))
+    picture = np.asarray(cv2.addWeighted(line, 0.6, picture, 0.4, 0), np.uint8)
+    soft = cv2.GaussianBlur(picture, (0, 0), 0.5 * _OVER)
+    seen = cv2.resize(soft, SIZE, interpolation=cv2.INTER_AREA)
+    noisy = seen + np.random.default_rng(0).normal(0, 1.5, seen.shape)
+    return np.asarray(np.clip(noisy, 0, 255), np.uint8)
+
+
+def points(
+    which: EyePoints = LEFT_EYE,
+    pupil: tuple[float, float] = (60.0, 45.0),
+    upper: float = 6.0,
+    lower: float = 7.0,
+) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What the network would say of such an eye, on a face that looks into the camera."""
+    found = np.zeros((478, 3), np.float32)
+    sense = 1.0 if which is LEFT_EYE else -1.0  # the left eye's medial corner is on the left
+    for numbers, height in ((which.upper, -upper), (which.lower, lower)):
+        places = np.linspace(-1, 1, len(numbers) + 2)[1:-1]
+        found[list(numbers), 0] = 60 + 20 * sense * places
+        found[list(numbers), 1] = 45 + height * (1 - places**2)
+    found[which.medial, :2] = 60 - 20 * sense, 45
+    found[which.lateral, :2] = 60 + 20 * sense, 45
+    found[which.iris : which.iris + 5, :2] = pupil
+    found[which.ring, :2] += IRIS_PX * np.array([[1, 0], [0, -1], [-1, 0], [0, 1]], np.float32)
+    found[10, :2], found[152, :2] = (60, -20), (60, 150)
+    found[33, :2], found[263, :2] = (-10, 45), (130, 45)
+    found[which.lateral, :2] = 60 + 20 * sense, 45
+    return found
+
+
+def height_at(margin: np.ndarray, x: float) -> float:
+    order = np.argsort(margin[:, 0])
+    return float(np.interp(x, margin[order, 0], margin[order, 1]))
+
+
+@pytest.mark.parametrize("aside", [-7.0, -3.3, 0.0, 4.4, 6.0])
+@pytest.mark.parametrize("error", [-1.5, 1.5])
+def test_the_iris_is_found_where_the_network_is_off(aside: float, error: float) -> None:
+    true = (60.0 + aside, 45.5)
+    found = find_outline(eye(true), points(pupil=(true[0] + error, true[1] + 0.8)), LEFT_EYE)
+    assert found.iris_sure > 0.5
+    assert found.iris_px[0] == pytest.approx(true[0], abs=0.25)
+    # The lids hide its top and its foot.
+    assert found.iris_px[1] == pytest.approx(true[1], abs=0.7)
+    assert found.iris_radius_px == pytest.approx(IRIS_PX, rel=0.08)
+
+
+def test_a_small_movement_is_seen_whole() -> None:
+    """A quarter of a pixel is a degree of gaze."""
+    moves = np.linspace(-0.5, 0.5, 11)
+    seen = [find_outline(eye((60 + m, 45)), points(), LEFT_EYE).iris_px[0] for m in moves]
+    slope = np.polyfit(moves, seen, 1)[0]
+    assert slope == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("upper", "said"), [(1.5, 4.0), (3.0, 4.5), (6.0, 6.0), (9.0, 7.5)])
+def test_a_lid_stands_where_it_is_and_not_where_the_network_says(upper: float, said: float) -> None:
+    found = find_outline(eye(upper=upper), points(upper=said), LEFT_EYE)
+    assert found.lids_sure > 0.8
+    for x in (50.0, 60.0, 70.0):
+        true = 45 - upper * (1 - ((x - 60) / 20) ** 2)
+        assert height_at(found.upper_px, x) == pytest.approx(true, abs=0.7)
+    assert height_at(found.lower_px, 60.0) == pytest.approx(52.0, abs=0.7)
+
+
+@pytest.mark.parametrize("iris", [(70, 50, 40), (90, 130, 170), (95, 130, 100), (30, 22, 20)])
+@pytest.mark.parametrize("skin", [(225, 180, 160), (150, 100, 75), (75, 48, 38)])
+def test_colours_of_eyes_and_skin_change_nothing(
+    iris: tuple[int, int, int], skin: tuple[int, int, int]
+) -> None:
+    found = find_outline(eye((62.0, 45.0), iris=iris, skin=skin), points(), LEFT_EYE)
+    assert found.iris_px[0] == pytest.approx(62.0, abs=0.25)
+    assert found.iris_px[1] == pytest.approx(45.0, abs=0.5)
+    assert height_at(found.upper_px, 50.0) == pytest.approx(45 - 6 * 0.75, abs=0.8)
+
+
+def test_margins_run_from_the_medial_to_the_lateral_corner() -> None:
+    for which, first in ((LEFT_EYE, 40.0), (RIGHT_EYE, 80.0)):
+        found = find_outline(eye(), points(which), which)
+        for margin in (found.upper_px, found.lower_px):
+            assert margin[0, 0] == pytest.approx(first, abs=0.1)
+            assert margin[-1, 0] == pytest.approx(120.0 - first, abs=0.1)
+
+
+def test_the_pupils_width_is_seen() -> None:
+    found = find_outline(eye(iris=(110, 130, 150)), points(), LEFT_EYE)
+    assert found.pupil_share == pytest.approx(3 / IRIS_PX, abs=0.05)
+    dark = find_outline(eye(iris=(18, 14, 14)), points(), LEFT_EYE)
+    assert dark.pupil_share is None
+
+
+def closed_eyes() -> Iterator[Picture]:
+    skin = np.full((SIZE[1], SIZE[0], 3), (205, 155, 130), np.uint8)
+    yield skin
+    lashes = skin.copy()
+    cv2.line(lashes, (40, 49), (80, 49), (40, 30, 28), 2)
+    yield lashes
+
+
+@pytest.mark.parametrize("picture", list(closed_eyes()), ids=["no eye", "closed"])
+def test_where_no_white_is_seen_nothing_is_sure(picture: Picture) -> None:
+    said = points()
+    found = find_outline(picture, said, LEFT_EYE)
+    assert found.lids_sure == 0.0
+    assert height_at(found.upper_px, 60.0) == pytest.approx(39.0, abs=0.5)
+
+
+def test_an_eye_too_small_or_at_the_frames_edge_keeps_the_networks_points() -> None:
+    tiny = points()
+    tiny[:, :2] = 60 + (tiny[:, :2] - 60) * 0.2
+    assert find_outline(eye(), tiny, LEFT_EYE).iris_sure == 0.0
+    outside = points()
+    outside[:, 0] += 58
+    assert np.isfinite(find_outline(eye(), outside, LEFT_EYE).iris_px).all()
