@@ -150,7 +150,7 @@ def person(chromium: Browser) -> Iterator[Callable[[str], Page]]:
     contexts: list[BrowserContext] = []
 
     def come(link: str) -> Page:
-        context = chromium.new_context(viewport={"width": 1280, "height": 800})
+        context = chromium.new_context(viewport={"width": 960, "height": 720})
         contexts.append(context)
         page = context.new_page()
         page.goto(link)
