@@ -132,3 +132,15 @@ def test_each_part_is_told_and_the_ground_has_no_place(renderer: MaskRenderer) -
     assert seen.part[0, 0] == GROUND
     x = np.nonzero(np.isin(seen.part, [SCLERA[1], IRIS[1], PUPIL[1]]))[1]
     assert x.min() > 320, "the patient's left eye is on the right of the picture"
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 20.0])
+@pytest.mark.parametrize("pitch_deg", [-15.0, 0.0, 15.0])
+def test_shut_lids_leave_nothing_of_the_eye_and_half_shut_ones_do(
+    renderer: MaskRenderer, pitch_deg: float, turn_deg: float
+) -> None:
+    for upper_mm, shut in ((-4.0, True), (-2.5, False)):
+        eye = EyeState(0.0, pitch_deg, (upper_mm,) * 3, (-4.0, -4.0, -4.0))
+        seen = renderer.draw_identity(looking(eye, turn_deg), (1280, 960))
+        of_eyes = np.isin(seen.part, [*SCLERA, *IRIS, *PUPIL])
+        assert of_eyes.any() != shut

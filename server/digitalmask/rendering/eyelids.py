@@ -149,7 +149,8 @@ class Eyelids:
     """What stays the same of one eye's lids; N vertices as in `LidRig`.
 
     margins: places of the upper and the lower margin among the rig's vertices.
-    weights: (2, N), each vertex's share in the last correction of either margin.
+    weights: (2, N), each vertex's share in the last correction of either margin; turned: which
+        have one.
     canthi: the vertices at the medial and the lateral corner, where both margins meet.
     crease: (N,), how far each vertex is drawn in (negative) by the crease or raised by its fold.
     edges: the rig's vertices at the upper and the lower margin, which never reach beyond it.
@@ -159,6 +160,7 @@ class Eyelids:
     centre: Floats
     margins: tuple[NDArray[np.int64], NDArray[np.int64]]
     weights: Floats
+    turned: tuple[NDArray[np.int64], NDArray[np.int64]]
     canthi: tuple[int, int]
     crease: Floats
     edges: tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -184,6 +186,7 @@ class Eyelids:
             centre=centre,
             margins=(place[rig.upper_margin], place[rig.lower_margin]),
             weights=np.array(weights, np.float32),
+            turned=(np.flatnonzero(weights[0]), np.flatnonzero(weights[1])),
             canthi=_canthi(head, rig, place),
             crease=_crease(near[0], weights[0] > 0, points[:, 0], rig, head).astype(np.float32),
             edges=(edges[0], edges[1]),
@@ -287,19 +290,27 @@ def move_lids(points: Floats, lids: Eyelids, eye: EyeState) -> LidMargins:
     ledge_at = _LEDGE_MM * _smoothstep(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, upper - lower)
     # Lids that are as good as shut lie on one another.
     sealed = np.clip((2 * _SHUT_MM - (upper - lower)) / _SHUT_MM, 0, 1) * _SEAL_MM
-    for number, heights in ((0, upper - sealed), (1, lower - ledge_at)):
+    shut = float(sealed.min()) / _SEAL_MM
+    for number, heights in ((1, lower - ledge_at), (0, upper - sealed)):
         margin = lids.margins[number]
         edge = posed[margin]
         wanted = _smooth_heights(edge[:, 0], edge[:, 1], columns[1:4], heights)
+        if number == 0 and shut > 0:
+            # Shut from corner to corner, whatever the three columns leave open beside them.
+            below = posed[lids.margins[1]]
+            order = np.argsort(below[:, 0])
+            lowest = np.interp(edge[:, 0], below[order, 0], below[order, 1]) - _SEAL_MM / 2
+            wanted = wanted + shut * np.minimum(lowest - wanted, 0)
         reach = np.hypot(edge[:, 1], edge[:, 2])
         turn = np.arcsin(np.clip(wanted / reach, -0.99, 0.99)) - np.arcsin(edge[:, 1] / reach)
         order = np.argsort(edge[:, 0])
-        angle = np.interp(posed[:, 0], edge[order, 0], turn[order]).astype(np.float32)
-        angle *= lids.weights[number]
+        turned = lids.turned[number]
+        angle = np.interp(posed[turned, 0], edge[order, 0], turn[order]).astype(np.float32)
+        angle *= lids.weights[number, turned]
         cosine, sine = np.cos(angle), np.sin(angle)
-        y, z = posed[:, 1].copy(), posed[:, 2]
-        posed[:, 1] = cosine * y + sine * z
-        posed[:, 2] = cosine * z - sine * y
+        y, z = posed[turned, 1], posed[turned, 2]
+        posed[turned, 1] = cosine * y + sine * z
+        posed[turned, 2] = cosine * z - sine * y
         edge, near = posed[margin], lids.edges[number]
         bound = np.interp(posed[near, 0], edge[order, 0], edge[order, 1])
         within = np.maximum if number == 0 else np.minimum

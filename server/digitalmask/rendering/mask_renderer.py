@@ -192,16 +192,17 @@ class MaskRenderer:
         strips = _strip_triangles(head, self._eyelids)
         triangles = np.concatenate([triangles, strips])
         points = np.concatenate([points, np.zeros((_strip_vertices(head), 3), np.float32)])
-        self._corners = tuple(np.ascontiguousarray(triangles.T, np.intp))
         self._displacement = Displacement.of(head)
         self._points = np.zeros_like(points)
         self._outermost = _outermost(head)
-        corners = triangles.ravel()
-        faces = np.repeat(np.arange(len(triangles)), 3)
-        self._gather = csr_array(
-            (np.ones(len(corners), np.float32), (corners, faces)),
-            shape=(len(points), len(triangles)),
-        )
+        # Gums and teeth keep their light: what the jaw turns them by is not seen.
+        moves = np.ones(len(points), bool)
+        moves[: len(head.vertices_mm)] = False
+        moves[self._displacement.moving] = True
+        for lids in self._eyelids:
+            moves[lids.rig.vertices] = True
+        moves[: len(head.vertices_mm)] &= head.part == SKIN
+        self._normals = _Normals.of(points, triangles, moves)
         self._identity_target: moderngl.Framebuffer | None = None
         try:
             with self._gl:
@@ -249,6 +250,7 @@ class MaskRenderer:
         pairs = points[head.lip_pairs]
         self._lips_rest_mm = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
         self._moving = np.zeros((len(points), 6), np.float32)
+        self._moving[:, 3:] = _normals_of(points, triangles)
         self._moving_buffer = gl.buffer(reserve=self._moving.nbytes, dynamic=True)
         still_buffer = gl.buffer(still.tobytes())
 
@@ -479,15 +481,7 @@ class MaskRenderer:
                     every[first : first + len(edge)] = edge + share * (strip - edge)
                     first += len(edge)
         self._moving[:, :3] = every
-        x, y, z = np.ascontiguousarray(every.T)
-        a, b, c = self._corners
-        ux, uy, uz, vx, vy, vz = (
-            axis[other] - axis_a
-            for other in (b, c)
-            for axis, axis_a in ((x, x[a]), (y, y[a]), (z, z[a]))
-        )
-        face = np.stack([uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx], axis=1)
-        self._moving[:, 3:] = self._gather @ face
+        self._moving[self._normals.vertices, 3:] = self._normals.at(every)
         self._moving_buffer.write(self._moving)
         lashes = [
             np.concatenate([self._lash_places(points, eye), self._lash_points[eye]], axis=1)
@@ -582,6 +576,58 @@ def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int
                     triangles += [t[::-1] if turned else t for t in quad]
             first += _STRIP_ROWS * count
     return np.array(triangles, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Normals:
+    """The normals that change, and the triangles that they are sums of.
+
+    vertices: (n,). corners: (3, t). gather: (n, t), which triangles meet in which vertex.
+    """
+
+    vertices: NDArray[np.int64]
+    corners: NDArray[np.intp]
+    gather: csr_array
+
+    @classmethod
+    def of(
+        cls, points: Floats, triangles: NDArray[np.int32], moves: NDArray[np.bool_]
+    ) -> "_Normals":
+        changes = np.zeros(len(points), bool)
+        changes[triangles[moves[triangles].any(axis=1)]] = True
+        vertices = np.flatnonzero(changes)
+        live = triangles[changes[triangles].any(axis=1)]
+        where = np.full(len(points), -1)
+        where[vertices] = np.arange(len(vertices))
+        rows = where[live].ravel()
+        faces = np.repeat(np.arange(len(live)), 3)
+        gather = csr_array(
+            (np.ones(np.count_nonzero(rows >= 0), np.float32), (rows[rows >= 0], faces[rows >= 0])),
+            shape=(len(vertices), len(live)),
+        )
+        return cls(vertices, np.ascontiguousarray(live.T, np.intp), gather)
+
+    def at(self, points: Floats) -> Floats:
+        """(n, 3), weighted by the triangles' areas, not of unit length."""
+        return np.asarray(self.gather @ _face_normals(points, self.corners))
+
+
+def _face_normals(points: Floats, corners: NDArray[np.intp]) -> Floats:
+    x, y, z = np.ascontiguousarray(points.T)
+    a, b, c = corners
+    xa, ya, za = x[a], y[a], z[a]
+    ux, uy, uz = x[b] - xa, y[b] - ya, z[b] - za
+    vx, vy, vz = x[c] - xa, y[c] - ya, z[c] - za
+    face = np.empty((len(a), 3), points.dtype)
+    face[:, 0] = uy * vz - uz * vy
+    face[:, 1] = uz * vx - ux * vz
+    face[:, 2] = ux * vy - uy * vx
+    return face
+
+
+def _normals_of(points: Floats, triangles: NDArray[np.int32]) -> Floats:
+    everywhere = np.ones(len(points), bool)
+    return _Normals.of(points, triangles, everywhere).at(points)
 
 
 def _crosses(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
