@@ -27,6 +27,41 @@ function refuse(error) {
   join.disabled = false;
 }
 
+// Where a mask's eyes stand: what its picture's height shows, or in portrait its width, and the
+// region about them, in millimetres, as the mask's renderer has them.
+const FRAME_MM = { height: 202, width: 184, eyesAboveMiddle: 22 };
+const EYES_MM = { width: 124, height: 56 };
+
+/**
+ * Shows the eyes of the mask twice as large as in the video, as they are: left stays left.
+ * @param {HTMLVideoElement} video @param {HTMLCanvasElement} canvas @param {HTMLButtonElement} button
+ */
+function eyePanel(video, canvas, button) {
+  const draw = () => {
+    if (canvas.hidden) return;
+    const { videoWidth: width, videoHeight: height } = video;
+    const pen = canvas.getContext("2d");
+    if (width && height && pen) {
+      const perMm = height / Math.max(FRAME_MM.height, FRAME_MM.width * height / width);
+      const across = EYES_MM.width * perMm, down = EYES_MM.height * perMm;
+      const left = (width - across) / 2;
+      const top = height / 2 - FRAME_MM.eyesAboveMiddle * perMm - down / 2;
+      if (canvas.width !== Math.round(2 * across)) {
+        canvas.width = Math.round(2 * across);
+        canvas.height = Math.round(2 * down);
+      }
+      pen.imageSmoothingQuality = "high";
+      pen.drawImage(video, left, top, across, down, 0, 0, canvas.width, canvas.height);
+    }
+    video.requestVideoFrameCallback(draw);
+  };
+  button.addEventListener("click", () => {
+    canvas.hidden = !canvas.hidden;
+    button.setAttribute("aria-pressed", String(!canvas.hidden));
+    draw();
+  });
+}
+
 async function enter() {
   join.disabled = true;
   message.textContent = "";
@@ -71,6 +106,7 @@ async function enter() {
   });
 }
 
+eyePanel(mask, element("eyes", HTMLCanvasElement), element("enlarge", HTMLButtonElement));
 join.addEventListener("click", () => void enter().catch(refuse));
 window.addEventListener("hashchange", () => location.reload());
 if (observing) {

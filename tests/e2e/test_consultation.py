@@ -150,7 +150,7 @@ def person(chromium: Browser) -> Iterator[Callable[[str], Page]]:
     contexts: list[BrowserContext] = []
 
     def come(link: str) -> Page:
-        context = chromium.new_context(viewport={"width": 1280, "height": 800})
+        context = chromium.new_context(viewport={"width": 960, "height": 720})
         contexts.append(context)
         page = context.new_page()
         page.goto(link)
@@ -294,12 +294,13 @@ def test_doctor_sees_the_mask_move_and_hears_the_voice(
     with av.open(str(camera[0])) as film:
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(shown) > 40
-    # The two pages begin and end a little apart.
-    for picture in shown[10:-10]:
-        best = max(likeness(picture, preview) for preview in previewed)
-        assert best > 0.95
+    # The two pages begin and end a little apart, and one may drop a frame that the other shows:
+    # such a frame is then compared with the one beside it.
+    best = [max(likeness(picture, preview) for preview in previewed) for picture in shown[10:-10]]
+    assert np.median(best) > 0.98
+    assert min(best) > 0.8
     for picture in pictures:
-        assert max(likeness(picture, frame) for frame in frames[::5]) < 0.8
+        assert max(likeness(picture, frame) for frame in frames[::5]) < 0.5
         corner = picture[:40, :40].reshape(-1, 3).mean(axis=0)
         assert corner[2] > corner[0] + 5
 

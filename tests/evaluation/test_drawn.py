@@ -1,12 +1,17 @@
 """What is read off a picture is what was put into it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from digitalmask.assets.head import load_head
 from digitalmask.evaluation.drawn import DrawnEye, DrawnReader
 from digitalmask.evaluation.figures import rotation_between_deg
+from digitalmask.mask_state import EyeState, neutral_state
+from digitalmask.rendering import MaskRenderer, mask_camera
 from tests.evaluation.pictures import CENTRES_MM, FlatEye, flat_picture
 
 
@@ -63,3 +68,29 @@ def test_half_a_blink_shows_what_it_leaves_open() -> None:
     face = reader.read(*flat_picture(FlatEye(upper=-1.5), FlatEye(upper=0.5)))
     assert face.right.opening_mm == pytest.approx(3.5, abs=0.3)
     assert face.left.opening_mm == pytest.approx(5.5, abs=0.3)
+
+
+@pytest.mark.gl
+def test_the_renderers_own_masks_are_read_as_they_were_meant() -> None:
+    head = load_head()
+    renderer, reader = MaskRenderer(head), DrawnReader(head.eye_centres_mm)
+    rotation = Rotation.from_euler("ZYX", [8, -12, 6], degrees=True).as_matrix()
+    eyes = [
+        FlatEye(),
+        FlatEye(yaw=11.3),
+        FlatEye(pitch=10, upper=5.5),
+        FlatEye(yaw=-12, upper=2.0),
+    ]
+    for turn in (np.eye(3), rotation):
+        for right, left in zip(eyes, eyes[::-1], strict=True):
+            states = [
+                EyeState(eye.yaw, eye.pitch, (eye.upper,) * 3, (eye.lower,) * 3, 3.6)
+                for eye in (right, left)
+            ]
+            state = replace(neutral_state(), rotation=turn, right=states[0], left=states[1])
+            size = (1280, 960)
+            face = reader.read(renderer.draw_identity(state, size), mask_camera(state, size))
+            assert rotation_between_deg(face.rotation[None], turn[None])[0] < 0.1
+            check(face.right, right, 0.4)
+            check(face.left, left, 0.4)
+    renderer.close()

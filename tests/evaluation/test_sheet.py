@@ -64,7 +64,7 @@ def test_a_short_video_gives_as_many_instants_as_it_has(count: int) -> None:
 
 def test_the_original_stands_above_the_mask_and_a_card_is_called_so() -> None:
     moments = [
-        Moment(number / 30, False, face(), face(), None, None, plain(RED), plain(BLUE))
+        Moment(number / 30, False, face(), face(), None, None, None, plain(RED), plain(BLUE))
         for number in range(100)
     ]
     sheet = draw_sheet("a.mp4", columns_of(moments)).astype(int)

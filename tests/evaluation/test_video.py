@@ -59,6 +59,22 @@ def test_another_face_that_moves_alike_follows_but_for_the_shape() -> None:
     assert found["eye_error_pct"] == pytest.approx(8 * 7 / 19, abs=0.01)
 
 
+def test_a_squint_that_grazes_the_threshold_is_found_and_a_wide_eye_is_not() -> None:
+    def squinting(least: float) -> Callable[[float], FaceTrack]:
+        def at(at_s: float) -> FaceTrack:
+            opening = max(closing(at_s), least * OPENING)
+            return moving(at_s, left_opening=opening, right_opening=opening)
+
+        return at
+
+    originals = [squinting(0.45)(at_s) for at_s in AT_S.tolist()]
+    for least, recall in ((0.55, 1.0), (0.65, 0.0)):
+        masks = [squinting(least)(at_s) for at_s in AT_S.tolist()]
+        found = figures(AT_S.tolist(), originals, masks, [False] * COUNT)
+        assert found["blink_recall"] == recall
+        assert found["blink_precision"] is None
+
+
 def test_one_eye_that_is_still_is_told_by_itself() -> None:
     found = compare(lambda at_s: moving(at_s, left_x=0.0, left_opening=OPENING))
     assert found["iris_x_left_r"] == 0.0

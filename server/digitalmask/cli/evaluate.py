@@ -125,18 +125,19 @@ def _video(options: argparse.Namespace) -> int:
     with ReferenceTracker(_say) as reference:
         for name, path in _named(options.files).items():
             _say(str(path))
-            results[name] = evaluate_video(path, networks, reference)
+            results[name] = evaluate_video(path, networks, reference, _say)
     if options.json:
         print(json.dumps({"videos": results}))
         return 0
     for name, result in results.items():
-        other = result["alternative"]
+        other, repeat = result["alternative"], result["repeat"]
         assert isinstance(other, dict)  # noqa: S101 - for the type
-        print(f"{name:28}{'mask':>10}{'alternative':>14}")
+        assert isinstance(repeat, dict)  # noqa: S101 - for the type
+        print(f"{name:28}{'mask':>10}{'alternative':>14}{'tracker itself':>16}")
         for key, value in result.items():
-            if key != "alternative":
-                print(f"  {key:26}{_shown(value):>10}{_shown(other.get(key)):>14}")
-        print(f"  {'measured on':26}{'drawing':>10}{_shown(other['measured_on']):>14}")
+            if not isinstance(value, dict):
+                columns = (_shown(value), _shown(other.get(key)), _shown(repeat.get(key)))
+                print(f"  {key:26}{columns[0]:>10}{columns[1]:>14}{columns[2]:>16}")
     return 0
 
 
@@ -156,7 +157,8 @@ def _sheet(options: argparse.Namespace) -> int:
     with ReferenceTracker(_say) as reference:
         for name, path in _named(options.files).items():
             _say(str(path))
-            columns = columns_of(follow(path, networks, reference, alternative=False))
+            moments = follow(path, networks, reference, _say, compared=False)
+            columns = columns_of(moments)
             sheets.append((Path(name).stem, draw_sheet(name, columns)))
     paths = write_sheets(sheets, options.target)
     _say("what was written shows the patients' own faces")

@@ -17,10 +17,21 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the result")
     parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    add_inset(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_run)
+
+
+def add_inset(parser: argparse.ArgumentParser) -> None:
+    """Add the option for what is shown beside the mask."""
+    parser.add_argument(
+        "--inset",
+        choices=("none", "eyes"),
+        default="none",
+        help="eyes: both eyes twice as large in the picture's lower corners (none)",
+    )
 
 
 def frame_size(text: str) -> tuple[int, int]:
@@ -52,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
     frames = followed = 0
     started = time.monotonic()
     with VideoReader(source) as reader:
-        masker = make_masker(options.provider)()
+        masker = make_masker(options.provider, options.inset)()
         try:
             with (
                 VideoWriter(target, reader.rate, reader.audio) as writer,

@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from digitalmask.cli.mask import frame_size
+from digitalmask.cli.mask import add_inset, frame_size
 from digitalmask.errors import ConfigurationError
 
 
@@ -22,6 +22,7 @@ def add_parser(commands: Any) -> None:
         "--provider", default="auto", help="where the networks run: auto, cpu, cuda or tensorrt"
     )
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the masked stream")
+    add_inset(parser)
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain (PEM)")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--ice-server", action="append", default=[], metavar="URL", help="stun:…")
@@ -53,7 +54,8 @@ async def _serve(options: argparse.Namespace) -> None:
 
     tls = _tls(options.tls_cert, options.tls_key)
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
-    rooms = Rooms(isolated(make_masker, options.provider), state_dir() / "rooms.json", options.size)
+    masker = isolated(make_masker, options.provider, options.inset)
+    rooms = Rooms(masker, state_dir() / "rooms.json", options.size)
     app = make_app(rooms, keys, [{"urls": url} for url in options.ice_server])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()

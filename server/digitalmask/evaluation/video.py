@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ from digitalmask.evaluation.measures import (
     read_face,
     towards_sight,
 )
-from digitalmask.evaluation.reference_tracker import ReferenceFace, ReferenceTracker
+from digitalmask.evaluation.reference_tracker import ReferenceFace, ReferenceTracker, Say
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.reader import VideoReader
 from digitalmask.pipeline import Masker
@@ -45,10 +46,14 @@ _LEAST_SPREAD = {
     "yaw": 1.0, "pitch": 1.0, "roll": 1.0,
 }  # fmt: skip
 _FEWEST_FRAMES = 25
-# An eye's open level is this quantile of its opening; it is closed from the first share of that on
-# and open again from the second.
-_OPEN_QUANTILE, _CLOSED_BELOW, _OPEN_ABOVE = 0.8, 0.5, 0.7
+# An eye's open level is this quantile of its opening; of that it is closed below the first share,
+# closed enough to answer another below the second, and open again above the third.
+_OPEN_QUANTILE, _CLOSED_BELOW, _ANSWER_BELOW, _OPEN_ABOVE = 0.8, 0.5, 0.6, 0.7
 _BLINK_APART_S = 0.1
+# Enough to give the reference tracker another cut-out of the face. A tenth smaller does not (its
+# figures agree to .99); this agrees with a wide margin around the picture: .94 to .96 for the
+# irises in d6.mp4.
+_REPEAT_TURN_DEG = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +61,9 @@ class Moment:
     """One frame of a video, as the reference tracker sees it and what was drawn from it.
 
     at_s: since the video's start. carded: no mask was shown, or one on its way to or from a card.
-    original, mask, alternative: None where nothing was found. driving: the points that the
-    alternative was drawn from, as far as points alone say. The pictures are (height, width, 3).
+    original, mask, alternative: None where nothing was found. repeat: the original turned in its
+    plane by 8 degrees. driving: the points that the alternative was drawn from, as far as points
+    alone say. The pictures are (height, width, 3).
     """
 
     at_s: float
@@ -66,22 +72,23 @@ class Moment:
     mask: FaceTrack | None
     alternative: FaceTrack | None
     driving: FaceTrack | None
+    repeat: FaceTrack | None
     original_rgb: NDArray[np.uint8] | None = field(repr=False)
     mask_rgb: NDArray[np.uint8] | None = field(repr=False)
 
 
 def follow(
-    path: Path, networks: Networks, reference: ReferenceTracker, *, alternative: bool
+    path: Path, networks: Networks, reference: ReferenceTracker, say: Say, *, compared: bool
 ) -> Iterator[Moment]:
     """Mask a video through the real stages, frame by frame, and track what comes out.
 
-    alternative: whether to draw and track the alternative too. Errors: MediaError where nothing
-    can be read; a damaged file ends early.
+    compared: whether to track the alternative and the repeat too. say: gets a line where a damaged
+    file ends early. Errors: MediaError where nothing can be read.
     """
     head = load_head()
     tracker = _OverheardTracker(networks)
     masker = Masker(tracker, MaskEstimator(head), lambda: MaskRenderer(head), networks.provider)
-    other = _Alternative(reference) if alternative else None
+    other = _Alternative(reference) if compared else None
     started_s: float | None = None
     with VideoReader(path) as reader:
         try:
@@ -99,6 +106,7 @@ def follow(
                     mask=_track(reference.track(masked.rgb)) if masked.card is None else None,
                     alternative=seen[0],
                     driving=seen[1],
+                    repeat=_track(reference.track(_turned(item.rgb))) if compared else None,
                     original_rgb=item.rgb,
                     mask_rgb=masked.rgb,
                 )
@@ -107,21 +115,26 @@ def follow(
         if started_s is None:
             why = reader.stopped_because or "it has no frame"
             raise MediaError(f"nothing of {path} could be read: {why}")
+        if reader.stopped_at_s is not None:
+            say(f"{path} is damaged: it was read until {reader.stopped_at_s:.1f} s")
 
 
 def evaluate_video(
-    path: Path, networks: Networks, reference: ReferenceTracker
+    path: Path, networks: Networks, reference: ReferenceTracker, say: Say
 ) -> dict[str, object]:
     """The figures of one video, with those of the alternative under `alternative`.
 
     `figures` says what they are. Beside them: `face_px`, the median width of the patient's face
-    (the 478 points) in pixels; `alternative.measured_on`, "drawing", or "points" where the
-    reference tracker does not find the drawing in half of the frames and the points that drive it
-    are compared in its stead (they have no `yaw_r`, `pitch_r`, `roll_r`).
+    (the 478 points) in pixels. `repeat`: the figures of the reference tracker against itself, on
+    the same pictures turned by 8 degrees: what it reads of a face depends on how the face lies in
+    the network's input, and that noise bounds what any mask can be seen to follow.
+    `alternative.measured_on`: "drawing", or "points" where the reference tracker does not find the
+    drawing in half of the frames and the points that drive it are compared in its stead (they have
+    no `yaw_r`, `pitch_r`, `roll_r`).
     """
     moments = [
         replace(moment, original_rgb=None, mask_rgb=None)
-        for moment in follow(path, networks, reference, alternative=True)
+        for moment in follow(path, networks, reference, say, compared=True)
     ]
     at_s = [moment.at_s for moment in moments]
     originals = [moment.original for moment in moments]
@@ -141,6 +154,8 @@ def evaluate_video(
     )
     theirs["measured_on"] = "drawing" if good else "points"
     ours["alternative"] = theirs
+    repeats = [moment.repeat for moment in moments]
+    ours["repeat"] = figures(at_s, originals, repeats, [False] * len(moments))
     return ours
 
 
@@ -161,9 +176,11 @@ def figures(
         original varies by less than `_LEAST_SPREAD` (standard deviation); 0 where it varies and
         the other does not.
     `blink_recall`, `blink_precision`: from 0 to 1, of the closures of each eye by itself, see
-        `closures`: the share of the original's that overlap one of the other's in time (0.1 s of
-        slack, one to one), and of the other's that overlap one of the original's. None where there
-        is none. `blinks`: how many the original has, both eyes together.
+        `closures`: the share of the original's at which the other closes too, and of the other's
+        at which the original does. One closes below half of its open level; the answer to it has
+        to fall below 0.6, so that a squint which grazes the one is no toss of a coin, and to
+        overlap it in time (0.1 s of slack, one to one). None where there is none. `blinks`: how
+        many the original has, both eyes together.
     `eye_error_pct`: median over frames of `measures.eye_error_pct`, while both eyes are open.
     `frames`: all. `cards`: those in which no mask was shown; they are not compared. `tracked`: the
         share of the others in which both were tracked.
@@ -217,11 +234,14 @@ def correlation(original: Floats, other: Floats, least_spread: float) -> float |
     return round(float(np.corrcoef(original, other)[0, 1]), 4)
 
 
-def closures(at_s: Floats, opening: Floats) -> list[tuple[float, float]]:
+def closures(
+    at_s: Floats, opening: Floats, below: float = _CLOSED_BELOW
+) -> list[tuple[float, float]]:
     """When an eye is closed: (start, end) in seconds, in order, blinks and longer closures alike.
 
-    It closes where its opening falls below half of its open level (the 80th percentile of the
-    video) and is open again above 0.7 of it. A frame without a figure (nan) changes nothing.
+    It closes where its opening falls below the share `below` of its open level (the 80th
+    percentile of the video) and is open again above 0.7 of it. A frame without a figure (nan)
+    changes nothing.
     """
     if not np.isfinite(opening).any():
         return []
@@ -230,7 +250,7 @@ def closures(at_s: Floats, opening: Floats) -> list[tuple[float, float]]:
     started: float | None = None
     last = 0.0
     for moment, value in zip(at_s.tolist(), opening.tolist(), strict=True):
-        if started is None and value < _CLOSED_BELOW * level:
+        if started is None and value < below * level:
             started = moment
         elif started is not None and value > _OPEN_ABOVE * level:
             found.append((started, last))
@@ -257,17 +277,20 @@ _SIDES = ("left", "right")
 
 
 def _blinks(at_s: Floats, first: Floats, second: Floats) -> Figures:
-    hits = theirs = ours = 0
+    # Of the original and of the other: closures, and those that the other side answers.
+    count, answered = [0, 0], [0, 0]
     for side in _SIDES:
         place = QUANTITIES.index(f"opening_{side}")
-        true, seen = closures(at_s, first[:, place]), closures(at_s, second[:, place])
-        hits += matched(true, seen)
-        theirs += len(true)
-        ours += len(seen)
+        openings = (first[:, place], second[:, place])
+        for which in (0, 1):
+            closed = closures(at_s, openings[which])
+            answers = closures(at_s, openings[1 - which], _ANSWER_BELOW)
+            count[which] += len(closed)
+            answered[which] += matched(closed, answers)
     return {
-        "blink_recall": round(hits / theirs, 4) if theirs else None,
-        "blink_precision": round(hits / ours, 4) if ours else None,
-        "blinks": theirs,
+        "blink_recall": round(answered[0] / count[0], 4) if count[0] else None,
+        "blink_precision": round(answered[1] / count[1], 4) if count[1] else None,
+        "blinks": count[0],
     }
 
 
@@ -280,6 +303,15 @@ def _open(opening: Floats) -> NDArray[np.bool_]:
 
 def _track(face: ReferenceFace | None) -> FaceTrack | None:
     return None if face is None else FaceTrack(face.points, towards_sight(face.matrix))
+
+
+def _turned(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = rgb.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), _REPEAT_TURN_DEG, 1.0)
+    turned = cv2.warpAffine(
+        rgb, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(turned, np.uint8)
 
 
 class _OverheardTracker:

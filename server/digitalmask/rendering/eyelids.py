@@ -36,6 +36,12 @@ _LEDGE_FROM_MM, _LEDGE_WHOLE_MM = 0.2, 3.0
 # polynomial that its edge is smoothed to.
 _FADE_MM = (1.5, 9.0)
 _ORDER = 5
+_EDGE_MM = 2.5
+# The upper lid's crease, and the fold that hangs over it: how far above the margin at rest and how
+# wide they are, and how deep or high with the eye open (9 mm); both fade as it shuts.
+_CREASE_AT_MM, _CREASE_WIDTH_MM, _CREASE_DEPTH_MM = 4.4, 1.0, 1.3
+_FOLD_AT_MM, _FOLD_WIDTH_MM, _FOLD_HEIGHT_MM = 6.8, 1.5, 0.7
+_CREASE_SHUT_MM, _CREASE_OPEN_MM = 1.0, 9.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,10 @@ def lid_drives(rig: LidRig, eye: EyeState) -> LidDrives:
     return LidDrives(high.astype(np.float32), low.astype(np.float32))
 
 
+def _lengths(vectors: Floats) -> Floats:
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)))
+
+
 def pose_lids(
     from_centre: Floats,
     close: Floats,
@@ -119,14 +129,13 @@ def pose_lids(
     between that of its two ends, so that it slides over the ball; the lower lid turns about the
     ball's axis along x.
     """
-    down = np.maximum(upper_drive, 0)[:, None]
-    up = np.maximum(-upper_drive, 0)[:, None]
-    moved = from_centre + down * close + up * widen
-    radius = np.linalg.norm(from_centre, axis=1)[:, None]
-    closed = np.linalg.norm(from_centre + close, axis=1)[:, None]
-    wide = np.linalg.norm(from_centre + widen, axis=1)[:, None]
+    down, up = np.maximum(upper_drive, 0), np.maximum(-upper_drive, 0)
+    moved = from_centre + down[:, None] * close + up[:, None] * widen
+    radius = _lengths(from_centre)
+    closed = _lengths(from_centre + close)
+    wide = _lengths(from_centre + widen)
     wanted = radius + np.minimum(down, 1) * (closed - radius) + np.minimum(up, 1) * (wide - radius)
-    moved = moved * (wanted / np.linalg.norm(moved, axis=1)[:, None])
+    moved *= (wanted / _lengths(moved))[:, None]
     angle = lower_drive * lower
     cosine, sine = np.cos(angle), np.sin(angle)
     turned: Floats = moved.copy()
@@ -140,14 +149,21 @@ class Eyelids:
     """What stays the same of one eye's lids; N vertices as in `LidRig`.
 
     margins: places of the upper and the lower margin among the rig's vertices.
-    weights: (2, N), each vertex's share in the last correction of either margin.
+    weights: (2, N), each vertex's share in the last correction of either margin; turned: which
+        have one.
+    canthi: the vertices at the medial and the lateral corner, where both margins meet.
+    crease: (N,), how far each vertex is drawn in (negative) by the crease or raised by its fold.
+    edges: the rig's vertices at the upper and the lower margin, which never reach beyond it.
     """
 
     rig: LidRig
     centre: Floats
-    from_centre: Floats
     margins: tuple[NDArray[np.int64], NDArray[np.int64]]
     weights: Floats
+    turned: tuple[NDArray[np.int64], NDArray[np.int64]]
+    canthi: tuple[int, int]
+    crease: Floats
+    edges: tuple[NDArray[np.int64], NDArray[np.int64]]
 
     @classmethod
     def of(cls, head: Head, eye: int) -> "Eyelids":
@@ -158,16 +174,22 @@ class Eyelids:
         points = head.vertices_mm[rig.vertices]
         margins = (rig.upper_margin, rig.lower_margin)
         near = [np.asarray(cKDTree(head.vertices_mm[m]).query(points)[0]) for m in margins]
-        weights = []
-        for own, other in (near, near[::-1]):
+        weights, edges = [], []
+        for margin, own, other in zip(margins, near, near[::-1], strict=True):
             side = _smoothstep(-0.35, 0.35, (other - own) / (other + own + 1e-6))
             weights.append(side * (1 - _smoothstep(*_FADE_MM, own)))
+            x, ends = points[:, 0], head.vertices_mm[margin, 0]
+            within = (x > ends.min()) & (x < ends.max())
+            edges.append(np.flatnonzero((own < _EDGE_MM) & (side > 0.5) & within))
         return cls(
             rig=rig,
             centre=centre,
-            from_centre=points - centre,
             margins=(place[rig.upper_margin], place[rig.lower_margin]),
             weights=np.array(weights, np.float32),
+            turned=(np.flatnonzero(weights[0]), np.flatnonzero(weights[1])),
+            canthi=_canthi(head, rig, place),
+            crease=_crease(near[0], weights[0] > 0, points[:, 0], rig, head).astype(np.float32),
+            edges=(edges[0], edges[1]),
         )
 
 
@@ -176,7 +198,7 @@ class LidMargins:
     """The posed margins of one eye, from their medial to their lateral ends, head frame, mm.
 
     upper, lower: (n, 3) each, the skin's edges. upper_strip, lower_strip: (n, 3), the edges on
-    the ball; between both lies the moist margin.
+    the ball; between both lies the moist margin. Both begin and end in the eye's corners.
     """
 
     upper: Floats
@@ -188,6 +210,27 @@ class LidMargins:
 def _smoothstep(low: float, high: float, x: Floats) -> Floats:
     t = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
+
+
+def _canthi(head: Head, rig: LidRig, place: NDArray[np.int64]) -> tuple[int, int]:
+    """The medial and the lateral end of the mesh's open edge around an eye."""
+    sides = np.sort(head.triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    edges, count = np.unique(sides, axis=0, return_counts=True)
+    rim = np.unique(edges[count == 1])
+    rim = rim[place[rim] >= 0]
+    lateral = np.sign(rig.columns_x_mm[-1] - rig.columns_x_mm[0])
+    x = head.vertices_mm[rim, 0] * lateral
+    return int(place[rim[np.argmin(x)]]), int(place[rim[np.argmax(x)]])
+
+
+def _crease(above: Floats, upper: NDArray[np.bool_], x: Floats, rig: LidRig, head: Head) -> Floats:
+    """How far the open eye's crease moves each vertex outwards, mm."""
+    ends = head.vertices_mm[rig.upper_margin[[0, -1]], 0]
+    share = (x - ends[0]) / (ends[1] - ends[0])
+    there = np.sqrt(np.clip(5 * share * (1 - share), 0, 1)) * upper
+    crease = np.exp(-(((above - _CREASE_AT_MM) / _CREASE_WIDTH_MM) ** 2))
+    fold = np.exp(-(((above - _FOLD_AT_MM) / _FOLD_WIDTH_MM) ** 2))
+    return np.asarray((_FOLD_HEIGHT_MM * fold - _CREASE_DEPTH_MM * crease) * there)
 
 
 @lru_cache(maxsize=4)
@@ -227,7 +270,7 @@ def move_lids(points: Floats, lids: Eyelids, eye: EyeState) -> LidMargins:
     """Put one eye's lids, in place, into the head's vertices `points` (V, 3)."""
     rig, drives = lids.rig, lid_drives(lids.rig, eye)
     posed = pose_lids(
-        lids.from_centre,
+        points[rig.vertices] - lids.centre,
         rig.close_mm,
         rig.widen_mm,
         rig.lower_rad,
@@ -247,24 +290,42 @@ def move_lids(points: Floats, lids: Eyelids, eye: EyeState) -> LidMargins:
     ledge_at = _LEDGE_MM * _smoothstep(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, upper - lower)
     # Lids that are as good as shut lie on one another.
     sealed = np.clip((2 * _SHUT_MM - (upper - lower)) / _SHUT_MM, 0, 1) * _SEAL_MM
-    for number, heights in ((0, upper - sealed), (1, lower - ledge_at)):
+    shut = float(sealed.min()) / _SEAL_MM
+    for number, heights in ((1, lower - ledge_at), (0, upper - sealed)):
         margin = lids.margins[number]
         edge = posed[margin]
         wanted = _smooth_heights(edge[:, 0], edge[:, 1], columns[1:4], heights)
+        if number == 0 and shut > 0:
+            # Shut from corner to corner, whatever the three columns leave open beside them.
+            below = posed[lids.margins[1]]
+            order = np.argsort(below[:, 0])
+            lowest = np.interp(edge[:, 0], below[order, 0], below[order, 1]) - _SEAL_MM / 2
+            wanted = wanted + shut * np.minimum(lowest - wanted, 0)
         reach = np.hypot(edge[:, 1], edge[:, 2])
         turn = np.arcsin(np.clip(wanted / reach, -0.99, 0.99)) - np.arcsin(edge[:, 1] / reach)
         order = np.argsort(edge[:, 0])
-        angle = np.interp(posed[:, 0], edge[order, 0], turn[order])
-        angle = angle * lids.weights[number]
+        turned = lids.turned[number]
+        angle = np.interp(posed[turned, 0], edge[order, 0], turn[order]).astype(np.float32)
+        angle *= lids.weights[number, turned]
         cosine, sine = np.cos(angle), np.sin(angle)
-        y, z = posed[:, 1].copy(), posed[:, 2]
-        posed[:, 1] = cosine * y + sine * z
-        posed[:, 2] = cosine * z - sine * y
+        y, z = posed[turned, 1], posed[turned, 2]
+        posed[turned, 1] = cosine * y + sine * z
+        posed[turned, 2] = cosine * z - sine * y
+        edge, near = posed[margin], lids.edges[number]
+        bound = np.interp(posed[near, 0], edge[order, 0], edge[order, 1])
+        within = np.maximum if number == 0 else np.minimum
+        posed[near, 1] = within(posed[near, 1], bound)
+    opening = float(upper[1] - lower[1])
+    opening = (opening - _CREASE_SHUT_MM) / (_CREASE_OPEN_MM - _CREASE_SHUT_MM)
+    opening = min(max(opening, 0.0), 1.4)
+    posed += posed * (opening * lids.crease / _lengths(posed))[:, None]
     points[rig.vertices] = lids.centre + posed
     axis = gaze_axis(eye)
-    edges = posed[lids.margins[0]], posed[lids.margins[1]]
+    medial, lateral = posed[lids.canthi[0], None], posed[lids.canthi[1], None]
+    edges = [np.concatenate([medial, posed[margin], lateral]) for margin in lids.margins]
     strips = []
-    for edge, rise in zip(edges, (np.full(len(edges[0]), 0.03), ledge), strict=True):
+    rises = np.full(len(edges[0]), 0.03), np.pad(ledge, 1)
+    for edge, rise in zip(edges, rises, strict=True):
         strip = edge.copy()
         strip[:, 1] += rise
         strip[:, 2] = _on_the_eye(strip[:, :2], axis, edge[:, 2] - _THICKNESS_MM, edge[:, 2] - 0.3)

@@ -11,28 +11,32 @@ from scipy.spatial.transform import Rotation
 
 from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, TEETH, Head
 from digitalmask.errors import RenderingError
-from digitalmask.mask_state import EyeState, MaskState
+from digitalmask.mask_state import EXPRESSIONS, EyeState, MaskState
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.opengl import finisher, offscreen_context
 from digitalmask.rendering import shaders
 from digitalmask.rendering.backdrop import backdrop
+from digitalmask.rendering.displacement import Displacement
 from digitalmask.rendering.eyelids import Eyelids, LidMargins, gaze_axis, move_lids
 from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
+from digitalmask.rendering.inset import Inset, lay_eyes
 
 Floats = NDArray[np.floating]
 
 _DISTANCE_MM = 650.0  # of the camera: a video consultation's
-_FRAME_HEIGHT_MM = 272.0  # what the picture's height shows: the head (215 mm) fills 79 % of it
-_FRAME_WIDTH_MM = 220.0  # and its width at the least, in portrait
-_EYES_ABOVE_MIDDLE_MM = 2.0
+# What the picture's height shows: a palpebral fissure (25.3 mm between the lids' corners) has 60 of
+# 480 pixels, the chin is whole, and the crown (the head is 215 mm high) is cut.
+_FRAME_HEIGHT_MM = 202.0
+_FRAME_WIDTH_MM = 184.0  # and its width at the least, in portrait: both ears
+_EYES_ABOVE_MIDDLE_MM = 22.0
 _SAMPLES = 2  # a pixel, across and down
 # The neck bends here, and takes this share of the head's turn.
 _NECK_PIVOT_MM = (0.0, -75.0, -62.0)
 _NECK_SHARE = 0.35
-_FAINT = 0.004  # an expression's coefficient that is not seen
 # Between these heights the neck fades into the backdrop (the skin's shader has them too).
 _FADE_TOP_MM, _FADE_BOTTOM_MM = -112.0, -150.0
+_TEETH_FACING, _TEETH_DEEP_MM = -0.25, 30.0  # z of their normals, and how far back they are drawn
 _LIPS_PARTED_MM = 0.4  # from here on teeth may be seen
 _NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
 _SKULL_MM = (0.0, 10.0, -70.0)
@@ -44,7 +48,8 @@ _LASH_ROOT_MM = 0.15
 # The lids' margins: rows of vertices from the skin's edge to the ball, and what they are made of.
 _STRIP_ROWS = 3
 _RIM = TEETH + 1  # beside the parts of `Head.part`
-_RIM_OCCLUSION = 0.8
+# Light that reaches them, from the skin's edge to the ball: the upper ones face down.
+_RIM_OCCLUSION = ((0.60, 0.45, 0.28), (0.95, 0.85, 0.50))
 _MARGIN_PLACES = 12  # along the lids, as the eye's shader has them
 # Places and lengths of the shaders' uniform blocks.
 _VIEW_BLOCK, _VIEW_BYTES = 0, 128
@@ -52,7 +57,7 @@ _EYE_BLOCK, _EYE_BYTES = 1, 96 + 16 * _MARGIN_PLACES
 
 
 def _cap(
-    rings: int = 16, spokes: int = 32, reach_deg: float = 80.0
+    rings: int = 6, spokes: int = 20, reach_deg: float = 80.0
 ) -> tuple[Floats, NDArray[np.int32]]:
     """The front half of the unit sphere about +z, with a flange that closes the lids' corners."""
     theta = np.radians(reach_deg) * np.arange(1, rings + 1) / rings
@@ -119,8 +124,11 @@ class _View:
         )
 
     def box(self, points: Floats, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """The pixels that the head may touch: first column and row, last ones (exclusive)."""
-        few = points[points[:, 1] > _FADE_BOTTOM_MM][::7].astype(np.float64)
+        """The pixels that the head may touch: first column and row, last ones (exclusive).
+
+        points: the places of `outermost` vertices, as posed.
+        """
+        few = points.astype(np.float64)
         low = few[:, 1] < _NECK_TOP_MM
         bust = self.turn @ _NECK_PIVOT_MM + (few[low] - _NECK_PIVOT_MM) @ self.neck_turn.T
         view = np.concatenate([few @ self.turn.T, bust])
@@ -131,6 +139,20 @@ class _View:
         first = np.clip(np.floor(pixels[0]), 0, np.array(size) - 1).astype(int)
         last = np.clip(np.ceil(pixels[1]), first + 1, size).astype(int)
         return int(first[0]), int(first[1]), int(last[0]), int(last[1])
+
+
+def _outermost(head: Head) -> NDArray[np.int64]:
+    """Vertices of which some reach furthest in any direction, with the jaw open or not."""
+    count = 300
+    z = 1 - (2 * np.arange(count) + 1) / count  # a Fibonacci sphere
+    angle = np.arange(count) * np.pi * (3 - np.sqrt(5))
+    across = np.sqrt(1 - z * z)
+    directions = np.stack([across * np.cos(angle), across * np.sin(angle), z])
+    seen = np.flatnonzero(head.vertices_mm[:, 1] > _FADE_BOTTOM_MM)
+    jaw = head.expressions_mm[EXPRESSIONS.index("jawOpen")][seen]
+    points = head.vertices_mm[seen]
+    chosen = [np.argmax(place @ directions, axis=0) for place in (points, points + jaw)]
+    return np.asarray(seen[np.unique(np.concatenate(chosen))])
 
 
 def _columns(matrix: Floats) -> bytes:
@@ -155,12 +177,13 @@ def mask_camera(state: MaskState, size: tuple[int, int]) -> MaskCamera:
 class MaskRenderer:
     """Draws masks. One thread owns it: the one that makes it also draws and closes.
 
-    device_index: which EGL device; software drawing counts as one.
+    inset: what is shown beside the mask. device_index: which EGL device; software drawing counts
+    as one.
     Raises RenderingError where OpenGL is missing or, from `draw`, where its context was lost.
     """
 
-    def __init__(self, head: Head, device_index: int = 0) -> None:
-        self._head = head
+    def __init__(self, head: Head, inset: Inset = Inset.NONE, device_index: int = 0) -> None:
+        self._head, self._inset = head, inset
         self._finish = finisher()
         self._gl = offscreen_context(device_index)
         self._large: moderngl.Framebuffer | None = None
@@ -169,14 +192,17 @@ class MaskRenderer:
         strips = _strip_triangles(head, self._eyelids)
         triangles = np.concatenate([triangles, strips])
         points = np.concatenate([points, np.zeros((_strip_vertices(head), 3), np.float32)])
-        self._triangles = triangles
-        self._flat_expressions = head.expressions_mm.reshape(len(head.expressions_mm), -1)
-        corners = triangles.ravel()
-        faces = np.repeat(np.arange(len(triangles)), 3)
-        self._gather = csr_array(
-            (np.ones(len(corners), np.float32), (corners, faces)),
-            shape=(len(points), len(triangles)),
-        )
+        self._displacement = Displacement.of(head)
+        self._points = np.zeros_like(points)
+        self._outermost = _outermost(head)
+        # Gums and teeth keep their light: what the jaw turns them by is not seen.
+        moves = np.ones(len(points), bool)
+        moves[: len(head.vertices_mm)] = False
+        moves[self._displacement.moving] = True
+        for lids in self._eyelids:
+            moves[lids.rig.vertices] = True
+        moves[: len(head.vertices_mm)] &= head.part == SKIN
+        self._normals = _Normals.of(points, triangles, moves)
         self._identity_target: moderngl.Framebuffer | None = None
         try:
             with self._gl:
@@ -188,8 +214,9 @@ class MaskRenderer:
         gl, head = self._gl, self._head
         self._view_block = gl.buffer(reserve=_VIEW_BYTES, dynamic=True)
         self._view_block.bind_to_uniform_block(_VIEW_BLOCK)
-        self._eye_block = gl.buffer(reserve=_EYE_BYTES, dynamic=True)
-        self._eye_block.bind_to_uniform_block(_EYE_BLOCK)
+        # One for each eye, filled before anything is drawn: what is being drawn from is not
+        # written to without a wait.
+        self._eye_blocks = [gl.buffer(reserve=_EYE_BYTES, dynamic=True) for _ in (RIGHT, LEFT)]
         skin = self._program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT)
         border = self._program(shaders.BORDER_VERTEX, shaders.BORDER_FRAGMENT)
         neck = self._program(shaders.SKIN_VERTEX, shaders.NECK_FRAGMENT)
@@ -200,8 +227,15 @@ class MaskRenderer:
         marks = np.stack(
             [head.occlusion, head.brow_mm, head.lip_mm, head.part.astype(np.float32)], axis=1
         )
-        rim = np.array([_RIM_OCCLUSION, -8, -8, _RIM], np.float32)
-        marks = np.concatenate([marks, np.tile(rim, (len(points) - len(marks), 1))])
+        rims = [
+            np.tile(np.array([light, -8, -8, _RIM], np.float32), (_strip_places(margin), 1))
+            for rig in head.lids
+            for margin, lights in zip(
+                (rig.upper_margin, rig.lower_margin), _RIM_OCCLUSION, strict=True
+            )
+            for light in lights
+        ]
+        marks = np.concatenate([marks, *rims])
         still = np.concatenate([marks, self._neck(points)[:, None]], axis=1).astype(np.float32)
         # What has faded with the neck is left out.
         low, parts = points[triangles, 1], marks[triangles, 3]
@@ -216,6 +250,7 @@ class MaskRenderer:
         pairs = points[head.lip_pairs]
         self._lips_rest_mm = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
         self._moving = np.zeros((len(points), 6), np.float32)
+        self._moving[:, 3:] = _normals_of(points, triangles)
         self._moving_buffer = gl.buffer(reserve=self._moving.nbytes, dynamic=True)
         still_buffer = gl.buffer(still.tobytes())
 
@@ -231,7 +266,13 @@ class MaskRenderer:
 
         self._skin_mesh = skin_mesh(skin, triangles[~fading & ~teeth & ~edged])
         self._border_mesh = skin_mesh(border, triangles[edged])
-        self._teeth_mesh = skin_mesh(skin, triangles[teeth])
+        # Teeth are seen from the front alone: not their backs, nor what lies deep.
+        corners = points[triangles[teeth]]
+        face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        face /= np.linalg.norm(face, axis=1, keepdims=True) + 1e-9
+        front = corners[..., 2].max()
+        shown = (face[:, 2] > _TEETH_FACING) & (corners[..., 2].max(1) > front - _TEETH_DEEP_MM)
+        self._teeth_mesh = skin_mesh(skin, triangles[teeth][shown])
         self._neck_mesh = skin_mesh(neck, triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)])
         whole = low.max(1) > _FADE_BOTTOM_MM
         self._identity_mesh = skin_mesh(skin_identity, triangles[whole], normals=False)
@@ -272,7 +313,7 @@ class MaskRenderer:
         """What stays the same of one eye's lashes: (N, 3) along, N = 3 a margin vertex."""
         rig = self._head.lids[eye]
         ribbons = []
-        for margin, strength in ((rig.upper_margin, 0.78), (rig.lower_margin, 0.34)):
+        for margin, strength in ((rig.upper_margin, 0.66), (rig.lower_margin, 0.26)):
             place = self._head.vertices_mm[margin]
             run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(place, axis=0), axis=1))])
             share = run / run[-1]
@@ -291,8 +332,8 @@ class MaskRenderer:
         lateral = np.sign(centre[0])
         places = []
         for margin, length_mm, sense in (
-            (rig.upper_margin, 7.0, 1.0),
-            (rig.lower_margin, 3.6, -1.0),
+            (rig.upper_margin, 6.0, 1.0),
+            (rig.lower_margin, 3.0, -1.0),
         ):
             root = points[margin]
             out = root - centre
@@ -346,7 +387,7 @@ class MaskRenderer:
             with self._gl:
                 points, margins = self._pose(state)
                 view = _View.of(state, size)
-                left, top, right, bottom = view.box(points, size)
+                left, top, right, bottom = view.box(points[self._outermost], size)
                 across, down = _SAMPLES * (right - left), _SAMPLES * (bottom - top)
                 drawn = self._target(right - left, bottom - top)
                 drawn.viewport = (
@@ -364,6 +405,12 @@ class MaskRenderer:
         mean = cv2.resize(samples, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
         rgb = backdrop(size).copy()
         _lay(np.asarray(mean, np.uint8), rgb[top:bottom, left:right])
+        if self._inset is Inset.EYES:
+            camera = mask_camera(state, size)
+            eyes_mm = self._head.eye_centres_mm + np.array([0.0, 0.0, self._head.eyeball_mm])
+            eyes_px = camera.project(eyes_mm @ np.asarray(state.rotation).T)
+            per_mm = camera.focal_px / camera.distance_mm
+            lay_eyes(rgb, samples, (left, top), eyes_px, per_mm)
         return MaskedFrame(clock, rgb)
 
     def draw_identity(self, state: MaskState, size: tuple[int, int]) -> Identity:
@@ -388,14 +435,16 @@ class MaskRenderer:
                     )
                     self._identity_target = target
                 self._view_block.write(view.block())
+                for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
+                    self._write_eye(eye, seen, margins[eye], view)
                 target.use()
                 target.clear(0, 0, 0, GROUND)
                 self._gl.disable(moderngl.BLEND)
                 self._gl.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
                 self._gl.front_face = "cw"
                 self._identity_mesh.render()
-                for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-                    self._write_eye(eye, seen, margins[eye], view)
+                for block in self._eye_blocks:
+                    block.bind_to_uniform_block(_EYE_BLOCK)
                     self._eye_identity_mesh.render()
                 self._finish()
                 pixels = target.read(components=4, dtype="f4", alignment=1)
@@ -413,12 +462,10 @@ class MaskRenderer:
     def _pose(self, state: MaskState) -> tuple[Floats, list[LidMargins]]:
         """The head's vertices in the head frame, expression and lids put in; fills the buffers."""
         head = self._head
-        strong = np.flatnonzero(np.abs(state.expression) > _FAINT)
-        weights = np.asarray(state.expression, np.float32)[strong]
-        points = self._moving[: len(head.vertices_mm), :3]
+        every = self._points
+        points = every[: len(head.vertices_mm)]
         points[:] = head.vertices_mm
-        if len(strong):
-            points += (weights @ self._flat_expressions[strong]).reshape(-1, 3)
+        self._displacement.move(points, state)
         margins = [
             move_lids(points, self._eyelids[eye], seen)
             for eye, seen in ((RIGHT, state.right), (LEFT, state.left))
@@ -431,16 +478,10 @@ class MaskRenderer:
             ):
                 for row in range(_STRIP_ROWS):
                     share = row / (_STRIP_ROWS - 1)
-                    self._moving[first : first + len(edge), :3] = edge + share * (strip - edge)
+                    every[first : first + len(edge)] = edge + share * (strip - edge)
                     first += len(edge)
-        moving = self._moving[:, :3]
-        a, b, c = (moving[self._triangles[:, corner]] for corner in range(3))
-        u, v = b - a, c - a
-        face = np.empty_like(u)
-        face[:, 0] = u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1]
-        face[:, 1] = u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2]
-        face[:, 2] = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
-        self._moving[:, 3:] = self._gather @ face
+        self._moving[:, :3] = every
+        self._moving[self._normals.vertices, 3:] = self._normals.at(every)
         self._moving_buffer.write(self._moving)
         lashes = [
             np.concatenate([self._lash_places(points, eye), self._lash_points[eye]], axis=1)
@@ -459,6 +500,8 @@ class MaskRenderer:
     ) -> None:
         gl = self._gl
         self._view_block.write(view.block())
+        for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
+            self._write_eye(eye, seen, margins[eye], view)
         drawn.use()
         drawn.clear()
         gl.disable(moderngl.BLEND)
@@ -471,8 +514,8 @@ class MaskRenderer:
         if parted.max() > _LIPS_PARTED_MM:
             self._teeth_mesh.render()
         # After the skin, which hides most of the balls: their shader is the dear one.
-        for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-            self._write_eye(eye, seen, margins[eye], view)
+        for block in self._eye_blocks:
+            block.bind_to_uniform_block(_EYE_BLOCK)
             self._eye_mesh.render()
         gl.enable(moderngl.BLEND)
         # What is drawn is colour times cover; cover itself adds up.
@@ -502,13 +545,19 @@ class MaskRenderer:
         heights[:, 0], heights[:, 1] = upper, lower
         rest = [*centre, head.eyeball_mm, *camera, seen.pupil_mm]
         rest += [*ends, np.sign(centre[0]), SCLERA[eye]]
-        self._eye_block.write(
+        self._eye_blocks[eye].write(
             _columns(gaze.T) + np.array(rest, np.float32).tobytes() + heights.tobytes()
         )
 
 
 def _strip_vertices(head: Head) -> int:
-    return _STRIP_ROWS * sum(len(rig.upper_margin) + len(rig.lower_margin) for rig in head.lids)
+    margins = [margin for rig in head.lids for margin in (rig.upper_margin, rig.lower_margin)]
+    return _STRIP_ROWS * sum(_strip_places(margin) for margin in margins)
+
+
+def _strip_places(margin: NDArray[np.int32]) -> int:
+    """A margin's vertices and the eye's two corners."""
+    return len(margin) + 2
 
 
 def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int32]:
@@ -518,7 +567,7 @@ def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int
         # The upper margin faces down and the lower one up.
         medial_is_right = lids.centre[0] < 0
         for margin, upper in zip(lids.margins, (True, False), strict=True):
-            count = len(margin)
+            count = len(margin) + 2
             for row in range(_STRIP_ROWS - 1):
                 for i in range(count - 1):
                     a = first + row * count + i
@@ -527,6 +576,58 @@ def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int
                     triangles += [t[::-1] if turned else t for t in quad]
             first += _STRIP_ROWS * count
     return np.array(triangles, np.int32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Normals:
+    """The normals that change, and the triangles that they are sums of.
+
+    vertices: (n,). corners: (3, t). gather: (n, t), which triangles meet in which vertex.
+    """
+
+    vertices: NDArray[np.int64]
+    corners: NDArray[np.intp]
+    gather: csr_array
+
+    @classmethod
+    def of(
+        cls, points: Floats, triangles: NDArray[np.int32], moves: NDArray[np.bool_]
+    ) -> "_Normals":
+        changes = np.zeros(len(points), bool)
+        changes[triangles[moves[triangles].any(axis=1)]] = True
+        vertices = np.flatnonzero(changes)
+        live = triangles[changes[triangles].any(axis=1)]
+        where = np.full(len(points), -1)
+        where[vertices] = np.arange(len(vertices))
+        rows = where[live].ravel()
+        faces = np.repeat(np.arange(len(live)), 3)
+        gather = csr_array(
+            (np.ones(np.count_nonzero(rows >= 0), np.float32), (rows[rows >= 0], faces[rows >= 0])),
+            shape=(len(vertices), len(live)),
+        )
+        return cls(vertices, np.ascontiguousarray(live.T, np.intp), gather)
+
+    def at(self, points: Floats) -> Floats:
+        """(n, 3), weighted by the triangles' areas, not of unit length."""
+        return np.asarray(self.gather @ _face_normals(points, self.corners))
+
+
+def _face_normals(points: Floats, corners: NDArray[np.intp]) -> Floats:
+    x, y, z = np.ascontiguousarray(points.T)
+    a, b, c = corners
+    xa, ya, za = x[a], y[a], z[a]
+    ux, uy, uz = x[b] - xa, y[b] - ya, z[b] - za
+    vx, vy, vz = x[c] - xa, y[c] - ya, z[c] - za
+    face = np.empty((len(a), 3), points.dtype)
+    face[:, 0] = uy * vz - uz * vy
+    face[:, 1] = uz * vx - ux * vz
+    face[:, 2] = ux * vy - uy * vx
+    return face
+
+
+def _normals_of(points: Floats, triangles: NDArray[np.int32]) -> Floats:
+    everywhere = np.ones(len(points), bool)
+    return _Normals.of(points, triangles, everywhere).at(points)
 
 
 def _crosses(values: Floats, low: float, high: float) -> NDArray[np.bool_]:

@@ -226,8 +226,8 @@ void main() {
     from = transpose(gaze) * camera;
     view = to_view(centre + from_centre, 0.0);
     gl_Position = to_clip(view);
-    // The ball lies deeper than this surface: the lids' edges reach in to it. 2.2 mm of depth.
-    gl_Position.z += 0.0088 * gl_Position.w;
+    // The ball lies deeper than this surface: the lids' edges reach in to it. 4.5 mm of depth.
+    gl_Position.z += 0.018 * gl_Position.w;
 }
 """
 )
@@ -262,7 +262,7 @@ void main() {
     albedo = mix(albedo, vec3(0.62, 0.44, 0.40), 0.60 * corner);
     // Caruncle and the fold beside it, in the inner corner.
     float medial = (from_centre.x - fissure.x) * lateral;
-    vec2 from_caruncle = vec2(medial + 0.3, (from_centre.y - 0.5 * (lids.x + lids.y)) * 0.9);
+    vec2 from_caruncle = vec2(medial - 0.9, (from_centre.y - 0.5 * (lids.x + lids.y)) * 0.9);
     float off_caruncle = length(from_caruncle);
     float caruncle = 1.0 - smoothstep(1.5, 2.7, off_caruncle);
     float fold = smoothstep(1.9, 2.6, off_caruncle) * (1.0 - smoothstep(2.6, 4.4, off_caruncle));

@@ -345,12 +345,11 @@ def _find_pupil(
     places = iris + radius * shares[:, None, None] * (_ways(_RAYS) @ shape.T)
     values = _sample(bright, places[..., 0], places[..., 1])
     low, high = (np.interp(places[..., 0], _x_of(_PLACES), margin) for margin in visible)
-    values = np.where((places[..., 1] > low) & (places[..., 1] < high), values, np.nan)
-    enough = np.isfinite(values).sum(axis=1) >= _RAYS // 4
-    if not enough.all():
+    rays = ((places[..., 1] > low) & (places[..., 1] < high)).all(axis=0)
+    if rays.sum() < _RAYS // 4:
         return None
     # The median leaves the lamp's reflection out.
-    profile = np.nanmedian(values, axis=1)
+    profile = np.median(values[:, rays], axis=1)
     place, rise = _peaks(np.diff(profile)[None], shares[0] + step / 2, step)
     if rise[0] < _LEAST_PUPIL_RISE or not 0.17 < place[0] < 0.75:
         return None
