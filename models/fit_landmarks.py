@@ -53,8 +53,8 @@ _LEAST_VARIANCE_MM2 = 0.02
 LID_POINTS = np.array(
     [point for eye in (RIGHT_EYE, LEFT_EYE) for point in (*eye.upper, *eye.lower)]
 )
-# What lies around the lids goes with them, and so with the gaze: a squint would be read as eyes that
-# stand closer together.
+# What lies around the lids goes with them, and so with the gaze: a squint would be read as eyes
+# that stand closer together.
 _AROUND_EYES = np.array(
     [247, 30, 29, 27, 28, 56, 190, 112, 26, 22, 23, 24, 110, 25, 33, 133, 130, 243]
     + [467, 260, 259, 257, 258, 286, 414, 341, 256, 252, 253, 254, 339, 255, 263, 362, 359, 463]
@@ -67,19 +67,14 @@ class Sightings:
 
     person: (n,) index. points_px: (n, 478, 2). scores: (n, 52). rotation: (n, 3, 3) and place_mm:
     (n, 3), of the head in the camera's frame. still: (n,) whether the face is at rest but for the
-    eyes. iris_px: (n, 2, 3), centre and radius of each eye's iris; gaze_deg: (n, 2, 2). lids_mm: (n, 2, 2). pivots_mm: (people, 2, 3), the eyes' centres of
-    rotation in the head frame.
+    eyes. pivots_mm: (people, 2, 3), the eyes' centres of rotation in the head frame.
     """
 
     person: NDArray[np.int64]
     points_px: Floats
-    scores: Floats
     rotation: Floats
     place_mm: Floats
     still: NDArray[np.bool_]
-    iris_px: Floats
-    gaze_deg: Floats
-    lids_mm: Floats
     pivots_mm: Floats
 
 
@@ -161,14 +156,16 @@ def draw_pose(random: np.random.Generator, view: int) -> tuple[PatientPose, bool
     )
 
 
-def draw_people(archive: Path, modes_file: Path, numbers: Iterable[int]) -> Iterator[tuple[int, Person]]:
+def draw_people(
+    archive: Path, modes_file: Path, numbers: Iterable[int]
+) -> Iterator[tuple[int, Person]]:
     """People whom nobody has seen, each with the number that makes them."""
     full = read_source(archive).neutral
     with np.load(modes_file) as data:
         modes = data["modes"][:_MODES].astype(np.float64) * 10
     with np.load(models_dir() / "patient.npz") as data:
         distance, kept = cKDTree(full).query(data["vertices_mm"])
-    assert distance.max() < 1e-3, "patient.npz was made from another source"
+    assert np.max(distance) < 1e-3, "patient.npz was made from another source"
     for number in numbers:
         random = np.random.default_rng((_SEED, number))
         offset = np.tensordot(random.normal(0, _STRENGTH, _MODES), modes, 1)
@@ -185,13 +182,9 @@ def look_at(people: Iterable[tuple[int, Person]]) -> Sightings:
     """Draw everybody in several poses and ask the network."""
     tracker = FaceTracker(load_networks("cpu"))
     rows: dict[str, list[Any]] = {
-        name: []
-        for name in (
-            "person", "points_px", "scores", "rotation", "place_mm", "still", "iris_px",
-            "gaze_deg", "lids_mm",
-        )
-    }  # fmt: skip
-    pivots = []
+        name: [] for name in ("person", "points_px", "rotation", "place_mm", "still")
+    }
+    pivots: list[Floats] = []
     for number, person in tqdm(people, desc="people", mininterval=5):
         random = np.random.default_rng((_SEED, number, 1))
         drawing = PatientDrawing(person, draw_light(random))
@@ -208,15 +201,9 @@ def look_at(people: Iterable[tuple[int, Person]]) -> Sightings:
                 continue
             rows["person"].append(len(pivots))
             rows["points_px"].append(seen.points[:, :2])
-            rows["scores"].append(seen.blendshapes)
             rows["rotation"].append(head_rotation(pose))
             rows["place_mm"].append(head_place_mm(pose))
             rows["still"].append(still)
-            outlines = (seen.right_eye, seen.left_eye)
-            rows["iris_px"].append([(*out.iris_px, out.iris_radius_px) for out in outlines])
-            eyes = (pose.right, pose.left)
-            rows["gaze_deg"].append([(eye.gaze_yaw_deg, eye.gaze_pitch_deg) for eye in eyes])
-            rows["lids_mm"].append([(eye.upper_lid_mm, eye.lower_lid_mm) for eye in eyes])
         drawing.close()
         pivots.append(person.eye_centres_mm + (0, 0, PIVOT_FORWARD_MM))
     arrays = {name: np.array(row) for name, row in rows.items()}
@@ -413,7 +400,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.keep and options.keep.is_file():
         with np.load(options.keep) as archive:
-            seen = Sightings(**{name: archive[name] for name in archive.files})
+            seen = Sightings(**{one.name: archive[one.name] for one in fields(Sightings)})
     else:
         seen = look_at(draw_people(options.archive, options.modes, range(options.people)))
         if options.keep:

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from digitalmask.anatomy.head_fit import upright_view
+from digitalmask.anatomy.head_fit import HeadFit, upright_view
 from digitalmask.anatomy.pose import Pose
 from digitalmask.assets.head import Head
-from digitalmask.assets.landmark_model import LandmarkModel, load_landmark_model, view_terms
+from digitalmask.assets.landmark_model import LandmarkModel, load_landmark_model
 from digitalmask.mask_state import EXPRESSIONS
 from digitalmask.tracking.observation import (
     LEFT_EYE,
@@ -44,6 +44,20 @@ class Truth:
         return np.asarray(Rotation.from_euler("yxz", angles, degrees=True).as_matrix())
 
 
+def _as_seen(model: LandmarkModel, pose: Pose, moved_mm: Floats | float = 0.0) -> Floats:
+    """(468, 3) the average head in the camera's frame, with what the network adds in this view."""
+    surface = pose.apply(model.mean_mm + moved_mm)
+    upright, terms = upright_view(pose)
+    surface[:, :2] += np.tensordot(terms, model.bias_mm, 1) @ upright.T
+    return surface
+
+
+def _eyes_of_average(model: LandmarkModel) -> Floats:
+    """(2, 3) where the model takes the average head's eyes to be, seen from straight ahead."""
+    surface = _as_seen(model, Pose(np.eye(3), np.array([0.0, 0.0, -600.0])))
+    return HeadFit(model)(surface[:, :2] / -surface[:, 2:], 0.0).eye_centres_mm
+
+
 def observe(
     head: Head,
     truth: Truth,
@@ -58,15 +72,11 @@ def observe(
     """
     model = model or load_landmark_model()
     pose = Pose(truth.rotation, np.array(truth.place_mm))
-    upright, terms = upright_view(pose)
     expression = np.zeros((478, 3))
     for name, value in truth.expression.items():
         expression += value * head.landmark_expressions_mm[EXPRESSIONS.index(name)]
-    surface = pose.apply(model.mean_mm + expression[:468])
-    # What the network adds in this view, and what of it the model takes for the head's.
-    surface[:, :2] += np.tensordot(terms, model.bias_mm, 1) @ upright.T
-    eyes = model.read(model.usual_rest_mm, view_terms(0.0, 0.0)).eye_centres_mm
-    eyes = eyes - eyes.mean(axis=0) + model.eyes_middle_mm
+    surface = _as_seen(model, pose, expression[:468])
+    eyes = _eyes_of_average(model)
     lids = head.landmarks_mm + expression
     points = np.zeros((478, 3))
     for side, gaze in enumerate((truth.right_gaze_deg, truth.left_gaze_deg)):
@@ -107,7 +117,5 @@ def observe(
     scores = np.zeros(52, np.float32)
     for place, score in truth.scores.items():
         scores[place] = score
-    outlines = (points_outline(outlined, eye) for eye in EYES)
-    return FaceObservation(
-        at_s, _WIDTH, _HEIGHT, seen.astype(np.float32), 1.0, scores, *outlines
-    )
+    right, left = (points_outline(outlined, eye) for eye in EYES)
+    return FaceObservation(at_s, _WIDTH, _HEIGHT, seen.astype(np.float32), 1.0, scores, right, left)

@@ -61,9 +61,17 @@ def test_a_nystagmus_is_left_as_it_is() -> None:
     assert np.abs(shift).max() < 0.5
 
 
-def test_no_more_than_a_millimetre_or_so_is_ever_taken_away() -> None:
-    shifts = watch(Fixation(), 60.0, (25.0, 0.0), (25.0, 0.0))
-    assert 0 < shifts[-1][0] < 7.0
+def test_a_look_held_far_aside_is_none_at_the_camera() -> None:
+    shifts = watch(Fixation(), 20.0, (15.0, 0.0), (15.0, 0.0))
+    assert np.abs(shifts).max() < 0.1
+
+
+def test_no_more_than_two_millimetres_are_ever_taken_away() -> None:
+    fixation = Fixation()
+    for frame in range(900):  # whatever is taken away, there are seven degrees more
+        reading = looks(7.0, 0.0)
+        fixation(STRAIGHT, [reading, reading], 1.0, frame / 30)
+    assert 0 < fixation.shift_mm[0] < 2.0
 
 
 def test_closed_eyes_and_a_head_turned_away_tell_nothing() -> None:

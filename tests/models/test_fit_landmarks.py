@@ -13,7 +13,9 @@ def test_points_are_found_from_known_sides() -> None:
     away = np.array([[0.0, 20.0, -560.0]] * 6)
     camera = np.einsum("vij,nj->vni", turns, places) + away[:, None]
     slopes = camera[..., :2] / -camera[..., 2:]
-    found = triangulate(slopes, turns, away, np.ones((6, 20)), places.mean(axis=0) * np.ones((20, 1)))
+    found = triangulate(
+        slopes, turns, away, np.ones((6, 20)), places.mean(axis=0) * np.ones((20, 1))
+    )
     np.testing.assert_allclose(found, places, atol=6.0)
     held = triangulate(slopes, turns, away, np.ones((6, 20)), places)
     np.testing.assert_allclose(held, places, atol=1e-6)

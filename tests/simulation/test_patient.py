@@ -132,3 +132,16 @@ def test_the_voice_is_loud_where_the_jaw_is_open() -> None:
 def test_an_unknown_person_is_refused() -> None:
     with pytest.raises(AssetError, match="0 to 5"):
         SimulatedPatient(6)
+
+
+@pytest.mark.parametrize("number", range(PEOPLE))
+def test_where_the_opening_between_the_lids_ends(number: int) -> None:
+    person = load_person(number)
+    for fissure, centre in zip(person.fissures, person.eye_centres_mm, strict=True):
+        outwards = np.sign(centre[0])
+        medial, lateral = person.vertices_mm[[fissure.medial, fissure.lateral]] - centre
+        assert 9 < -medial[0] * outwards < 14
+        assert 10 < lateral[0] * outwards < 15
+        for end in (medial, lateral):
+            assert abs(end[1]) < 5
+            assert 1 < end[2] < 10

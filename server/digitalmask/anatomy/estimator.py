@@ -20,6 +20,7 @@ from digitalmask.anatomy.eyes import (
 )
 from digitalmask.anatomy.fixation import Fixation
 from digitalmask.anatomy.head_fit import HeadFit
+from digitalmask.anatomy.hirschberg import Hirschberg
 from digitalmask.anatomy.pose import Pinhole, Pose, turn, turn_vector
 from digitalmask.anatomy.rest import RestReading
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
@@ -90,6 +91,7 @@ class MaskEstimator:
         self._head_fit = HeadFit(self._model)
         self._rest_reading = RestReading(self._model)
         self._fixation = Fixation()
+        self._hirschberg = Hirschberg()
         weights = np.ones(_SURFACE)
         weights[_OUTLINE] = 0.05
         weights[_JAWLINE] = 0.3
@@ -118,6 +120,7 @@ class MaskEstimator:
         for memory in (
             self._head_fit,
             self._fixation,
+            self._hirschberg,
             self._neutral,
             self._rest,
             self._scale,
@@ -155,7 +158,7 @@ class MaskEstimator:
 
         outlines = (observation.right_eye, observation.left_eye)
         still = self._still_pose(pose, at_s)
-        centres = fitted.eye_centres_mm + self._fixation.shift_mm
+        centres = fitted.eye_centres_mm + self._fixation.shift_mm + self._hirschberg.shifts_mm
         measured = np.mean(
             [
                 iris_scale(still, pinhole, outline, centre)
@@ -168,6 +171,7 @@ class MaskEstimator:
             for outline, centre in zip(outlines, centres, strict=True)
         ]
         self._fixation(still, readings, scale, at_s)
+        self._hirschberg(still, centres, readings, observation.reflexes, scale, at_s)
         right, left = (
             self._eye_state(
                 side, outline, reading, float(observation.blendshapes[_BLINK_SCORES[side]]), at_s

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.anatomy.pose import Pinhole, Pose
-from digitalmask.tracking.observation import EyeOutline, EyePoints
+from digitalmask.tracking.observation import EyeOutline
 
 Floats = NDArray[np.float64]
 
@@ -17,9 +17,6 @@ IRIS_DIAMETER_MM = 11.7
 # From the eye's centre of rotation to the plane of the limbus: 13.5 mm to the corneal apex less
 # 3.0 mm of anterior chamber.
 LIMBUS_FROM_CENTRE_MM = 10.5
-# The head's eyeballs have a front radius of 15.0 mm; the corneal apex of a real eye is 13.5 mm in
-# front of its centre of rotation, so the patient's centre lies 1.5 mm nearer the surface.
-_CENTRE_FORWARD_MM = 1.5
 # The lids' free edges slide on the eye: 12 mm, and as thick as they are.
 _LIDS_FROM_CENTRE_MM = 13.0
 # Where along the palpebral fissure the lids are read, from its medial to its lateral end.
@@ -39,16 +36,6 @@ def iris_scale(pose: Pose, pinhole: Pinhole, outline: EyeOutline, centre_mm: Flo
     """How many millimetres of this pose's scale the iris has, over its real ones."""
     depth = -float(pose.apply(centre_mm[None])[0, 2]) - LIMBUS_FROM_CENTRE_MM
     return 2.0 * outline.iris_radius_px / pinhole.focal_px * depth / IRIS_DIAMETER_MM
-
-
-def eye_centre(eye: EyePoints, canonical_mm: Floats, centre_mm: Floats, own_mm: Floats) -> Floats:
-    """The patient's centre of rotation, carried over from the head by the corners of the eye.
-
-    canonical_mm, own_mm: (478, 3) points of the head and of the patient's neutral.
-    """
-    corners = [eye.medial, eye.lateral]
-    moved = own_mm[corners].mean(axis=0) - canonical_mm[corners].mean(axis=0)
-    return np.asarray(centre_mm + moved + [0.0, 0.0, _CENTRE_FORWARD_MM])
 
 
 def read_eye(

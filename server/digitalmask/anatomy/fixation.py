@@ -5,8 +5,9 @@ says where it is to better than half of that. But whoever talks to somebody look
 at the camera or the screen under it. So both centres are shifted alike, slowly and within bounds,
 towards where that would be so. Alike, and judged by the eye that looks nearer to the camera: a
 squint stays what it is, and so does an eye that moves too little. The shift is fixed in the head
-and the pose is not touched: a head that is held aslant stays aslant. Within a minute a nystagmus
-averages out, and stays.
+and the pose is not touched: a head that is held aslant stays aslant. What is
+looked at elsewhere counts for less the farther it is, so a gaze held to the side stays there.
+A nystagmus averages out, and stays.
 """
 
 from collections.abc import Sequence
@@ -15,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.anatomy.eyes import LIMBUS_FROM_CENTRE_MM, EyeReading
-from digitalmask.anatomy.pose import Pose
+from digitalmask.anatomy.pose import Pose, gaze_direction
 
 Floats = NDArray[np.float64]
 
-# How far the centres may be moved: twice the standard deviation of their error, measured by
+# How far the centres may be moved: three times the standard deviation of their error, measured by
 # models/fit_landmarks.py.
-_LIMIT_MM = 1.2
-_TIME_CONSTANT_S = 20.0
-_DOUBT_S = 0.4  # before anything is seen, so much time speaks for no shift
-_GLANCE_MM = 0.6  # a look away counts as no more than this (3 degrees)
-# How far the head is raised or lowered is known to 2 degrees only, which would be the gaze's error:
-# half of it is taken for the eyes' own height in the head, which is level in most.
-_LEVEL_SHARE = 0.5
+_LIMIT_MM = 1.8
+_TIME_CONSTANT_S = 10.0
+_DOUBT_S = 0.3  # before anything is seen, so much time speaks for no shift
+_GLANCE_MM = (
+    1.9  # a look so far away (10 degrees) is none at the camera, one half as far half of one
+)
 _FACING = 0.9  # cosine to the camera: with the head turned away, the eyes may look elsewhere
 _OPEN_MM = 3.0
 
@@ -56,11 +56,11 @@ class Fixation:
         """Take in what was read with the present shift. scale: model millimetres to a real one."""
         step_s = 1.0 / 30.0 if self._at_s is None else float(np.clip(at_s - self._at_s, 0.0, 0.2))
         self._at_s = at_s
-        ahead = pose.rotation[2] * [1.0, _LEVEL_SHARE, 1.0]  # the camera's axis in the head frame
+        ahead = pose.toward_camera()
         if ahead[2] < _FACING:
             return
         beside = [
-            (_direction(reading.gaze_deg) - ahead)[:2] * LIMBUS_FROM_CENTRE_MM * scale
+            (gaze_direction(reading.gaze_deg) - ahead)[:2] * LIMBUS_FROM_CENTRE_MM * scale
             for reading in readings
             if reading.upper_mm[1] - reading.lower_mm[1] > _OPEN_MM
         ]
@@ -68,11 +68,6 @@ class Fixation:
             return
         nearest = min(beside, key=lambda offset: float(np.hypot(*offset)))
         innovation = self.shift_mm[:2] + nearest - self._mean_mm
-        innovation *= min(1.0, _GLANCE_MM / max(float(np.hypot(*innovation)), 1e-9))
+        step_s *= max(0.0, 1.0 - (float(np.hypot(*innovation)) / _GLANCE_MM) ** 2) ** 2
         self._weight_s = min(self._weight_s + step_s, _TIME_CONSTANT_S)
         self._mean_mm = self._mean_mm + step_s / self._weight_s * innovation
-
-
-def _direction(gaze_deg: Floats) -> Floats:
-    yaw, pitch = np.radians(gaze_deg)
-    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])

@@ -1,10 +1,10 @@
 """The head's pose, and where the eyes turn in it.
 
-A long nose looks like a head that is lowered. So the average head is fitted to the points first, and
-then what the fit leaves over is read for what it usually means: how far the pose is off for a face
-that leaves such a rest, where the centres of rotation of its eyes are, and how large it is. Lids,
-mouth and brows move the rest too; that they say nothing of the pose was learned with it. What it is
-learned from says `digitalmask.assets.landmark_model`.
+A long nose looks like a head that is lowered. So the average head is fitted to the points first,
+and then what the fit leaves over is read for what it usually means: how far the pose is off for a
+face that leaves such a rest, where the centres of rotation of its eyes are, and how large it is.
+Lids, mouth and brows move the rest too; that they say nothing of the pose was learned with it. What
+it is learned from says `digitalmask.assets.landmark_model`.
 """
 
 from dataclasses import dataclass

@@ -89,6 +89,12 @@ def turn_vector(rotation: Floats) -> Floats:
     return np.asarray(cv2.Rodrigues(rotation)[0], np.float64).reshape(3)
 
 
+def gaze_direction(gaze_deg: Floats) -> Floats:
+    """The unit vector in the head frame of a gaze (yaw, pitch) in degrees."""
+    yaw, pitch = np.radians(gaze_deg)
+    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+
+
 def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
     """A pose from nothing: scaled orthography by weighted least squares, made a rotation."""
     total = weights.sum()

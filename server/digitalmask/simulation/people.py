@@ -23,6 +23,7 @@ _HAIRLINE_Y_MM = (-70, -62, -30, 22, 22, 4, 10, 42, 62, 84)
 EYE_SURFACE_MM = 14.0  # radius of the surface on which an eye is drawn
 # The free edge is sought among the edges of triangles so near to the lids' turning zone.
 _EDGE_WEIGHT = 0.55
+_FISSURE_REACH_MM = 18.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +181,10 @@ def _find_fissure(
         # At the ends of the fissure the weights fall, but the edge is there all the same.
         inside = (lid > _EDGE_WEIGHT * lid.max()) | ((lid > 0.25) & (near < 11))
         lids.append(triangles[inside[triangles].all(1)])
-    # The rim of the opening has triangles on one side only.
-    around = triangles[(near[triangles] < 20).all(1)]
-    edges, count = np.unique(_edges_of(around), axis=0, return_counts=True)
+    # The rim of the opening has triangles on one side only, and stands before the eye's centre.
+    edges, count = np.unique(_edges_of(triangles), axis=0, return_counts=True)
     rim = np.unique(edges[count == 1])
-    rim = rim[near[rim] < 16]
+    rim = rim[(near[rim] < _FISSURE_REACH_MM) & (points[rim, 2] > centre[2])]
     outwards = points[rim, 0] * np.sign(centre[0])
     upper, lower = lids
     return Fissure(upper, lower, int(rim[outwards.argmin()]), int(rim[outwards.argmax()]))

@@ -72,6 +72,20 @@ def points_outline(points: NDArray[np.floating], eye: EyePoints) -> EyeOutline:
 
 
 @dataclass(frozen=True, slots=True)
+class CornealReflexes:
+    """How what both corneas reflect lies beside the irises, in iris radii (x right, y down).
+
+    apart: (2,) how much farther the left eye's reflections lie from the middle of its iris than the
+        right eye's do. middle: (2,) where they are, over both eyes.
+    likeness: of both eyes' reflections, laid on each other; at most 1.
+    """
+
+    apart: NDArray[np.float64]
+    middle: NDArray[np.float64]
+    likeness: float
+
+
+@dataclass(frozen=True, slots=True)
 class FaceObservation:
     """The patient's face in one frame.
 
@@ -84,6 +98,7 @@ class FaceObservation:
     presence: from 0 to 1, that there is a face in the region.
     blendshapes: (52,) float32 scores from 0 to 1 in MediaPipe's order.
     right_eye, left_eye: the patient's own.
+    reflexes: those of the corneas; None where they cannot be seen.
     """
 
     captured_at_s: float
@@ -94,3 +109,4 @@ class FaceObservation:
     blendshapes: NDArray[np.float32]
     right_eye: EyeOutline
     left_eye: EyeOutline
+    reflexes: CornealReflexes | None = None

@@ -3,6 +3,7 @@
 import numpy as np
 
 from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.tracking.corneal_reflex import find_reflexes
 from digitalmask.tracking.detector import DetectedFace, detect_faces
 from digitalmask.tracking.eye_outline import find_outline
 from digitalmask.tracking.landmarks import find_points, score_blendshapes
@@ -85,6 +86,7 @@ class FaceTracker:
             return None
         self._region = self._last = found
         self._last_at_s = frame.clock.captured_at_s
+        outlines = [find_outline(frame.rgb, points, eye) for eye in (RIGHT_EYE, LEFT_EYE)]
         return FaceObservation(
             captured_at_s=frame.clock.captured_at_s,
             width=frame.width,
@@ -92,8 +94,9 @@ class FaceTracker:
             points=points,
             presence=presence,
             blendshapes=score_blendshapes(self._networks.blendshapes, points),
-            right_eye=find_outline(frame.rgb, points, RIGHT_EYE),
-            left_eye=find_outline(frame.rgb, points, LEFT_EYE),
+            right_eye=outlines[0],
+            left_eye=outlines[1],
+            reflexes=find_reflexes(frame.rgb, *outlines),
         )
 
     def _in_order(self, faces: list[DetectedFace], frame: PatientFrame) -> list[DetectedFace]:

@@ -1,0 +1,99 @@
+"""The reflections on the corneas tell a squint from eyes that stand closer together."""
+
+import numpy as np
+import pytest
+
+from digitalmask.anatomy.eyes import EyeReading
+from digitalmask.anatomy.hirschberg import Hirschberg
+from digitalmask.anatomy.pose import Pose, turn
+from digitalmask.tracking.observation import CornealReflexes
+
+POSE = Pose(np.eye(3), np.array([0.0, 0.0, -600.0]))
+CENTRES = np.array([[-31.5, 0.0, 1.5], [31.5, 0.0, 1.5]])
+MM_A_DEGREE = 10.5 * np.radians(1.0)
+WINDOW = np.array([-0.35, -0.3])  # where its reflection is, in iris radii
+
+
+def looks(yaw_deg: float, open_mm: float = 9.0) -> EyeReading:
+    upper = np.full(3, open_mm / 2)
+    return EyeReading(np.array([yaw_deg, 0.0]), upper, -upper)
+
+
+def reflexes(
+    right_deg: float, left_deg: float, pose: Pose = POSE, middle: np.ndarray = WINDOW
+) -> CornealReflexes:
+    """Of a far window, by mirroring its light in two spheres of 7.8 mm."""
+    light = np.array([-0.55, 0.45, 0.7])
+    light /= np.linalg.norm(light)
+    seen = []
+    for centre, yaw in zip(CENTRES, np.radians([right_deg, left_deg]), strict=True):
+        gaze = pose.rotation @ np.array([np.sin(yaw), 0.0, np.cos(yaw)])
+        place = pose.apply(centre[None])[0]
+        line = -place / np.linalg.norm(place)
+        facing = (light + line) / np.linalg.norm(light + line)
+        beside = 7.8 * facing - 4.8 * gaze
+        across = beside - (beside @ line) * line
+        seen.append(across[:2] * [1.0, -1.0] / 5.85)
+    return CornealReflexes(apart=seen[1] - seen[0], middle=middle, likeness=0.9)
+
+
+def watch(
+    read_deg: tuple[float, float],
+    seen: CornealReflexes | None,
+    seconds: float = 3.0,
+    open_mm: float = 9.0,
+    pose: Pose = POSE,
+) -> tuple[float, float]:
+    """The eyes read so at first; returns how they are read after a while."""
+    hirschberg = Hirschberg()
+    read = read_deg
+    for frame in range(round(30 * seconds)):
+        shifts = hirschberg.shifts_mm[:, 0] / MM_A_DEGREE
+        read = (read_deg[0] - shifts[0], read_deg[1] - shifts[1])
+        readings = [looks(yaw, open_mm) for yaw in read]
+        hirschberg(pose, CENTRES, readings, seen, 1.0, frame / 30)
+    return read  # fmt: skip
+
+
+def test_a_squint_that_is_none_goes() -> None:
+    right, left = watch((3.0, -3.0), reflexes(0.0, 0.0))
+    assert right == pytest.approx(0.0, abs=0.7)
+    assert left == pytest.approx(0.0, abs=0.7)
+
+
+@pytest.mark.parametrize("squint_deg", [-17.0, -6.0, 11.3])
+def test_a_squint_that_is_one_stays(squint_deg: float) -> None:
+    right, left = watch((squint_deg, 0.0), reflexes(squint_deg, 0.0))
+    assert right - left == pytest.approx(squint_deg, abs=1.0)
+
+
+def test_a_squint_that_was_read_too_small_is_read_whole() -> None:
+    right, left = watch((7.3, 0.0), reflexes(11.3, 0.0))
+    assert right - left == pytest.approx(11.3, abs=1.3)
+
+
+def test_a_head_that_is_turned_a_little_changes_nothing() -> None:
+    pose = Pose(turn(np.array([0.0, np.radians(15.0), 0.0])), POSE.translation_mm)
+    right, left = watch((-15.0, -15.0), reflexes(-15.0, -15.0, pose), pose=pose)
+    assert left - right == pytest.approx(0.0, abs=1.0)
+
+
+def test_the_screen_before_a_patient_is_near() -> None:
+    # A mirror that faces the camera reflects it at the middle of eyes that converge on it.
+    converge = float(np.degrees(np.arctan(31.5 / 598.5)))
+    near = CornealReflexes(apart=np.zeros(2), middle=np.array([0.02, 0.05]), likeness=0.9)
+    right, left = watch((converge, -converge), near)
+    assert right - left == pytest.approx(2 * converge, abs=0.5)
+
+
+def test_without_reflections_or_with_a_lid_down_nothing_is_told() -> None:
+    assert watch((3.0, -3.0), None) == (3.0, -3.0)
+    assert watch((3.0, -3.0), reflexes(0.0, 0.0), open_mm=2.0) == (3.0, -3.0)
+
+
+def test_reset_forgets() -> None:
+    hirschberg = Hirschberg()
+    hirschberg(POSE, CENTRES, [looks(3.0), looks(-3.0)], reflexes(0.0, 0.0), 1.0, 0.0)
+    assert hirschberg.shifts_mm.any()
+    hirschberg.reset()
+    assert not hirschberg.shifts_mm.any()
