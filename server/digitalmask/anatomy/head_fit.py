@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from digitalmask.anatomy.pose import Pose, pose_jacobian, start_pose, turn
 from digitalmask.anatomy.smoothing import SlowMean
-from digitalmask.assets.landmark_model import LandmarkModel, Told, view_terms
+from digitalmask.assets.landmark_model import LandmarkModel, view_terms
 
 Floats = NDArray[np.float64]
 
 _TIME_CONSTANT_S = 20.0
+# How much of what one frame says of the turn beyond the patient's usual is believed. Simulated
+# heads are turned best with all of it; a real face that grins or drops its jaw leaves rests that no
+# drawing has, and nodded by 8 degrees with all of it.
+_FRAME_SHARE = 0.4
 _FIRST_STEPS, _STEPS = 10, 3
 _OUTLIER = 3.0  # standard deviations at which a point begins to lose its say
 # A hand before the face leaves rests that were never learned from.
@@ -63,13 +67,13 @@ class HeadFit:
 
     def __init__(self, model: LandmarkModel) -> None:
         self._model = model
-        self._apart_and_scale = SlowMean(_TIME_CONSTANT_S)
+        self._usual = SlowMean(_TIME_CONSTANT_S)
         self.reset()
 
     def reset(self) -> None:
         """Forget the patient."""
         self._pose: Pose | None = None
-        self._apart_and_scale.reset()
+        self._usual.reset()
 
     def __call__(self, slopes: Floats, at_s: float) -> FittedHead:
         """Fit one frame's points, (468, 2) slopes."""
@@ -83,18 +87,25 @@ class HeadFit:
         self._pose = fit.pose
         size = np.linalg.norm(fit.rest_mm, axis=1, keepdims=True)
         told = model.read(fit.rest_mm / np.maximum(size / _LARGEST_REST_MM, 1.0), fit.terms)
-        corrected = _corrected(model, fit, told)
-        # Where both eyes are together goes with this frame, and what is between them is slow.
-        middle = told.eye_centres_mm.mean(axis=0)
-        known = self._apart_and_scale(np.append(told.eye_centres_mm - middle, told.log_scale), at_s)
+        now = np.array([*told.turn_deg, *told.eye_centres_mm.ravel(), told.log_scale])
+        usual = self._usual(now, at_s)
+        # What both eyes' middle and the turn do in this frame is partly believed; what is between
+        # the eyes, and the size, is the patient's.
+        step = _FRAME_SHARE * (now - usual)
+        step[3:9] = np.tile(step[3:9].reshape(2, 3).mean(axis=0), 2)
+        step[9] = 0.0
+        known = usual + step
+        centres = known[3:9].reshape(2, 3)
+        middle = centres.mean(axis=0)
+        corrected = _corrected(model, fit, known[:3], middle)
         upright, terms = upright_view(corrected)
         bias = (terms @ model.bias_mm.reshape(len(terms), -1)).reshape(-1, 2) @ upright.T
         return FittedHead(
             pose=corrected,
             surface=slopes + bias / corrected.translation_mm[2],
             residual=fit.residual,
-            eye_centres_mm=known[:6].reshape(2, 3) + model.eyes_middle_mm,
-            scale=float(np.exp(known[6])),
+            eye_centres_mm=centres - middle + model.eyes_middle_mm,
+            scale=float(np.exp(known[9])),
         )
 
 
@@ -137,12 +148,12 @@ def _seen(pose: Pose, places_mm: Floats) -> Floats:
     return np.asarray(camera[:, :2] / np.maximum(-camera[:, 2:], 1.0))
 
 
-def _corrected(model: LandmarkModel, fit: PlainFit, told: Told) -> Pose:
-    """The pose turned and shifted by what the rest says that it is off."""
-    vector = np.append(fit.upright @ told.turn_deg[:2], told.turn_deg[2])
+def _corrected(model: LandmarkModel, fit: PlainFit, turn_deg: Floats, middle_mm: Floats) -> Pose:
+    """The pose turned by what the rest says that it is off, and shifted to the eyes' middle."""
+    vector = np.append(fit.upright @ turn_deg[:2], turn_deg[2])
     vector *= min(1.0, _LARGEST_TURN_DEG / max(float(np.linalg.norm(vector)), 1e-9))
     to_view = fit.pose.to_view()
     rotation = to_view.T @ turn(np.radians(vector)) @ to_view @ fit.pose.rotation
-    shift = told.eye_centres_mm.mean(axis=0) - model.eyes_middle_mm
+    shift = middle_mm - model.eyes_middle_mm
     shift *= min(1.0, _LARGEST_SHIFT_MM / max(float(np.linalg.norm(shift)), 1e-9))
     return Pose(rotation, fit.pose.translation_mm + rotation @ shift)
