@@ -56,7 +56,8 @@ def inputs() -> dict[str, np.ndarray]:
     small = cv2.resize(rgb, (128, 128), interpolation=cv2.INTER_AREA)
     return {
         "face_detector": small[None].astype(np.float32) / 127.5 - 1.0,
-        "face_landmarks_detector": found[0].region.cut(rgb, 256)[None].astype(np.float32) / 255.0,
+        "face_landmarks_detector": found[0].region.cut(rgb, 256)[None, :, :, :3].astype(np.float32)
+        / 255.0,
         "face_blendshapes": points[None, _BLENDSHAPE_POINTS, :2],
     }
 

@@ -32,7 +32,7 @@ def find_points(
 ) -> tuple[NDArray[np.float32], float]:
     """(478, 3) points in the frame, and the presence of a face from 0 to 1."""
     picture = np.empty((1, 3, _SIZE, _SIZE), np.float32)
-    for plane, channel in zip(picture[0], cv2.split(region.cut(rgb, _SIZE)), strict=True):
+    for plane, channel in zip(picture[0], cv2.split(region.cut(rgb, _SIZE)), strict=False):
         np.multiply(channel, np.float32(1.0 / 255.0), out=plane)
     points, presence, _ = run(session, picture)
     placed = region.to_frame(points.reshape(478, 3).astype(np.float64), _SIZE)

@@ -4,10 +4,10 @@ import numpy as np
 
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.detector import DetectedFace, detect_faces
-from digitalmask.tracking.eye_outline import find_outline
+from digitalmask.tracking.eye_outline import find_outlines
 from digitalmask.tracking.landmarks import find_points, score_blendshapes
 from digitalmask.tracking.networks import Networks
-from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, FaceObservation
+from digitalmask.tracking.observation import FaceObservation
 from digitalmask.tracking.region import Region, overlap
 
 _LEAST_PRESENCE = 0.5
@@ -85,6 +85,7 @@ class FaceTracker:
             return None
         self._region = self._last = found
         self._last_at_s = frame.clock.captured_at_s
+        right_eye, left_eye = find_outlines(frame.rgb, points)
         return FaceObservation(
             captured_at_s=frame.clock.captured_at_s,
             width=frame.width,
@@ -92,8 +93,8 @@ class FaceTracker:
             points=points,
             presence=presence,
             blendshapes=score_blendshapes(self._networks.blendshapes, points),
-            right_eye=find_outline(frame.rgb, points, RIGHT_EYE),
-            left_eye=find_outline(frame.rgb, points, LEFT_EYE),
+            right_eye=right_eye,
+            left_eye=left_eye,
         )
 
     def _in_order(self, faces: list[DetectedFace], frame: PatientFrame) -> list[DetectedFace]:
