@@ -1,6 +1,9 @@
 """Follows one patient from frame to frame."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.detector import DetectedFace, detect_faces
@@ -23,6 +26,14 @@ _REMEMBERED_REACH = 1.5  # in sides of the last region
 # While following, the region's content is compared with what the detector says so often, to leave
 # a region that has slid onto something that is no face.
 _LOOK_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """The landmark network's answer: points (478, 3) in the frame, presence from 0 to 1."""
+
+    points: NDArray[np.float32]
+    presence: float
 
 
 class FaceTracker:
@@ -49,6 +60,23 @@ class FaceTracker:
 
         Errors: TrackingError where a network fails.
         """
+        found = self.find(frame)
+        if found is None:
+            return None
+        right_eye, left_eye = find_outlines(frame.rgb, found.points)
+        return FaceObservation(
+            captured_at_s=frame.clock.captured_at_s,
+            width=frame.width,
+            height=frame.height,
+            points=found.points,
+            presence=found.presence,
+            blendshapes=score_blendshapes(self._networks.blendshapes, found.points),
+            right_eye=right_eye,
+            left_eye=left_eye,
+        )
+
+    def find(self, frame: PatientFrame) -> FoundFace | None:
+        """Where the patient's face is in this frame: what `track` begins with."""
         at_s = frame.clock.captured_at_s
         if self._region is not None and at_s - self._looked_at_s > _LOOK_AGAIN_S:
             self._looked_at_s = at_s
@@ -68,7 +96,7 @@ class FaceTracker:
                 return found
         return None
 
-    def _look(self, frame: PatientFrame, region: Region) -> FaceObservation | None:
+    def _look(self, frame: PatientFrame, region: Region) -> FoundFace | None:
         points, presence = find_points(self._networks.landmarks, frame.rgb, region)
         if presence < _LEAST_PRESENCE or not np.isfinite(points).all():
             return None
@@ -85,17 +113,7 @@ class FaceTracker:
             return None
         self._region = self._last = found
         self._last_at_s = frame.clock.captured_at_s
-        right_eye, left_eye = find_outlines(frame.rgb, points)
-        return FaceObservation(
-            captured_at_s=frame.clock.captured_at_s,
-            width=frame.width,
-            height=frame.height,
-            points=points,
-            presence=presence,
-            blendshapes=score_blendshapes(self._networks.blendshapes, points),
-            right_eye=right_eye,
-            left_eye=left_eye,
-        )
+        return FoundFace(points, presence)
 
     def _in_order(self, faces: list[DetectedFace], frame: PatientFrame) -> list[DetectedFace]:
         """The faces that may be the patient's, the likeliest first.
