@@ -1,6 +1,6 @@
 """Converts the face networks from TensorFlow Lite to ONNX.
 
-    python models/tflite_to_onnx.py IN.tflite OUT.onnx [--prelu split|plain]
+    python models/tflite_to_onnx.py IN.tflite OUT.onnx
 
 Only what these networks hold is known here; any other operator is refused by name. The rewrites:
 
@@ -9,11 +9,12 @@ Layout. TensorFlow Lite keeps pictures as (batch, height, width, channels), ONNX
     transposed once where the other one is asked for. Exact.
 Half-precision weights. DEQUANTIZE of constants is done here, once, to float32. Exact.
 Padding. SAME padding becomes explicit numbers (TensorFlow's: the odd pixel goes to the end). Exact.
-PRelu. ONNX Runtime's CPU provider computes PRelu outside of its blocked layout, with a reordering
-    around each, which was 70 % of the landmark network's time. `split` writes
-    PRelu(x, a) = dw1x1(Relu(x), 1 - a) + dw1x1(x, a), two depthwise 1x1 convolutions that stay
-    in the layout. Exact but for the rounding of float32 (below 1e-3 px in the points).
-    A GPU prefers the `plain` node.
+Convolutions of 1x1 on what is no picture (the blendshape network's tokens) are matrix products,
+    for which nothing is transposed. Exact but for the rounding of float32.
+Pictures come in as (batch, channels, height, width): a transposition that whoever cuts the picture
+    out need not make. Exact.
+
+What comes out is plain ONNX, as a GPU likes it; `onnx_for_cpu.py` rewrites that for a CPU.
 """
 
 import argparse
@@ -51,10 +52,9 @@ _UNARY = {"RELU": "Relu", "LOGISTIC": "Sigmoid", "NEG": "Neg", "SQRT": "Sqrt", "
 class Conversion:
     """One network on its way; `convert` is the whole public face."""
 
-    def __init__(self, data: bytes, split_prelu: bool) -> None:
+    def __init__(self, data: bytes) -> None:
         self._model = tflite.Model.GetRootAs(data, 0)
         self._graph = self._model.Subgraphs(0)
-        self._split_prelu = split_prelu
         self._nodes: list[Any] = []
         self._initializers: list[Any] = []
         self._constants: dict[int, NDArray[Any]] = {}
@@ -62,11 +62,11 @@ class Conversion:
         self._count = 0
 
     def convert(self) -> Any:
-        """The ONNX model; inputs and outputs keep TensorFlow Lite's shapes and layout."""
+        """The ONNX model; all but incoming pictures keep TensorFlow Lite's shape and layout."""
         inputs = [int(i) for i in self._graph.InputsAsNumpy()]
         outputs = [int(i) for i in self._graph.OutputsAsNumpy()]
         for place, tensor in enumerate(inputs):
-            self._names[tensor, False] = f"input_{place}"
+            self._names[tensor, self._is_picture(tensor)] = f"input_{place}"
         for place in range(self._graph.OperatorsLength()):
             self._operator(self._graph.Operators(place))
         for place, tensor in enumerate(outputs):
@@ -74,18 +74,19 @@ class Conversion:
                 helper.make_node("Identity", [self._name(tensor)], [f"output_{place}"])
             )
 
-        def values(names: str, tensors: list[int]) -> list[Any]:
-            return [
-                helper.make_tensor_value_info(
-                    f"{names}_{place}", TensorProto.FLOAT, self._shape(tensor)
-                )
-                for place, tensor in enumerate(tensors)
-            ]
+        def value(name: str, tensor: int) -> Any:
+            shape = self._shape(tensor)
+            if self._names.get((tensor, True)) == name:
+                shape = [shape[axis] for axis in _TO_NCHW]
+            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
         graph = helper.make_graph(
-            self._nodes, "face", values("input", inputs), values("output", outputs),
+            self._nodes,
+            "face",
+            [value(f"input_{place}", tensor) for place, tensor in enumerate(inputs)],
+            [value(f"output_{place}", tensor) for place, tensor in enumerate(outputs)],
             self._initializers,
-        )  # fmt: skip
+        )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
         model.ir_version = 9
         onnx.checker.check_model(model)
@@ -144,6 +145,10 @@ class Conversion:
             )
         self._names[tensor, nchw] = name
         return name
+
+    def _is_picture(self, tensor: int) -> bool:
+        shape = self._shape(tensor)
+        return len(shape) == 4 and shape[3] == 3
 
     def _is_nchw(self, tensor: int) -> bool:
         return (tensor, True) in self._names
@@ -216,6 +221,9 @@ class Conversion:
         return [totals[0] // 2, totals[1] // 2, (totals[0] + 1) // 2, (totals[1] + 1) // 2]
 
     def _convolution(self, operator: Any, inputs: list[int], out: int) -> None:
+        if self._is_product(operator, inputs):
+            self._product(operator, inputs, out)
+            return
         weights = self._needed_constant(inputs[1]).astype(np.float32)
         depthwise = operator.BuiltinOptionsType() == tflite.BuiltinOptions.DepthwiseConv2DOptions
         if depthwise:
@@ -242,26 +250,29 @@ class Conversion:
         )
         self._names[out, True] = self._activated(name, options.FusedActivationFunction())
 
+    def _is_product(self, operator: Any, inputs: list[int]) -> bool:
+        """Whether a convolution only mixes the channels of what never was a picture."""
+        if operator.BuiltinOptionsType() != tflite.BuiltinOptions.Conv2DOptions:
+            return False
+        options = self._options(operator, tflite.Conv2DOptions)
+        steps = (*self._shape(inputs[1])[1:3], options.StrideH(), options.StrideW())
+        return steps == (1, 1, 1, 1) and len(inputs) == 3 and not self._is_nchw(inputs[0])
+
+    def _product(self, operator: Any, inputs: list[int], out: int) -> None:
+        weights, bias = (self._needed_constant(each).astype(np.float32) for each in inputs[1:])
+        rows = weights.reshape(len(weights), -1)
+        flat = self._weights(np.array([-1, rows.shape[1]], np.int64))
+        name = self._add("Reshape", [self._name(inputs[0]), flat])
+        name = self._add("Gemm", [name, self._weights(rows), self._weights(bias)], transB=1)
+        options = self._options(operator, tflite.Conv2DOptions)
+        name = self._activated(name, options.FusedActivationFunction())
+        shape = self._weights(np.array(self._shape(out), np.int64))
+        self._names[out, False] = self._add("Reshape", [name, shape])
+
     def _prelu(self, _operator: Any, inputs: list[int], out: int) -> None:
         slope = self._needed_constant(inputs[1]).astype(np.float32).reshape(-1)
         name = self._name(inputs[0], True)
-        if self._split_prelu:
-            kernel = slope.reshape(-1, 1, 1, 1)
-
-            def scaled(source: str, weights: NDArray[Any]) -> str:
-                return self._add(
-                    "Conv",
-                    [source, self._weights(weights)],
-                    group=len(slope),
-                    kernel_shape=[1, 1],
-                )
-
-            positive = scaled(self._add("Relu", [name]), 1 - kernel)
-            self._names[out, True] = self._add("Add", [positive, scaled(name, kernel)])
-        else:
-            self._names[out, True] = self._add(
-                "PRelu", [name, self._weights(slope.reshape(-1, 1, 1))]
-            )
+        self._names[out, True] = self._add("PRelu", [name, self._weights(slope.reshape(-1, 1, 1))])
 
     def _max_pool(self, operator: Any, inputs: list[int], out: int) -> None:
         options = self._options(operator, tflite.Pool2DOptions)
@@ -370,7 +381,7 @@ class Conversion:
         self._names[out, False] = self._add("MatMul", names)
 
 
-def convert(source: Path, split_prelu: bool = True) -> bytes:
+def convert(source: Path) -> bytes:
     """The network of a .tflite file as a serialised ONNX model."""
     try:
         data = source.read_bytes()
@@ -379,7 +390,7 @@ def convert(source: Path, split_prelu: bool = True) -> bytes:
     if data[4:8] != b"TFL3":
         raise SystemExit(f"tflite_to_onnx: {source} is no TensorFlow Lite network")
     try:
-        model = Conversion(data, split_prelu).convert()
+        model = Conversion(data).convert()
     except struct.error as error:
         raise SystemExit(f"tflite_to_onnx: {source} is damaged") from error
     return bytes(model.SerializeToString())
@@ -390,9 +401,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Convert a face network to ONNX.")
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
-    parser.add_argument("--prelu", choices=("split", "plain"), default="split")
     options = parser.parse_args()
-    options.target.write_bytes(convert(options.source, options.prelu == "split"))
+    options.target.write_bytes(convert(options.source))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.server
+import shutil
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +12,15 @@ import pytest
 
 from digitalmask.assets import networks
 from digitalmask.assets.manifest import Bundle, Manifest, Network, Source, read_manifest
-from digitalmask.assets.networks import converted_path, fetch_networks, network_path, sha256_of
+from digitalmask.assets.networks import (
+    FORMS,
+    Form,
+    converted_path,
+    fetch_networks,
+    network_path,
+    sha256_of,
+)
+from digitalmask.assets.paths import models_dir
 from digitalmask.errors import AssetError
 
 MEMBER = "net.tflite"
@@ -84,9 +93,8 @@ def server(bundle_file: Path) -> Iterator[str]:
 def converting(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the converter, which has tests of its own: the bytes as they are."""
 
-    def convert(network: Network, bundle: Path, path: Path) -> None:
-        with zipfile.ZipFile(bundle) as content:
-            path.write_bytes(content.read(network.member))
+    def convert(_network: Network, data: bytes, _form: Form, path: Path) -> None:
+        path.write_bytes(data)
         path.with_suffix(".sha256").write_text(sha256_of(path))
 
     monkeypatch.setattr(networks, "_convert", convert)
@@ -102,11 +110,11 @@ def test_what_was_fetched_once_is_not_fetched_again(
 ) -> None:
     said: list[str] = []
     manifest = manifest_of(bundle_file, f"{server}/net.task")
-    (path,) = fetch_networks(said.append, manifest=manifest)
-    assert path.read_bytes() == CONTENT
+    paths = fetch_networks(said.append, manifest=manifest)
+    assert [path.read_bytes() for path in paths] == [CONTENT] * len(FORMS)
     assert any("fetching" in line for line in said)
     said.clear()
-    assert fetch_networks(said.append, manifest=manifest) == [path]
+    assert fetch_networks(said.append, manifest=manifest) == paths
     assert said == []
     assert not leftovers(cache)
 
@@ -162,20 +170,21 @@ def test_a_damaged_network_is_not_loaded_and_is_made_anew(
 ) -> None:
     manifest = manifest_of(bundle_file)
     monkeypatch.setattr(networks, "read_manifest", lambda: manifest)
-    (path,) = fetch_networks(lambda _line: None, bundle_file)
-    assert network_path("net") == path
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(AssetError, match="damaged: run `digitalmask models fetch`"):
-        network_path("net")
-    fetch_networks(lambda _line: None, bundle_file)
-    assert network_path("net").read_bytes() == CONTENT
+    paths = fetch_networks(lambda _line: None, bundle_file)
+    assert [network_path("net", form) for form in FORMS] == paths
+    for form, path in zip(FORMS, paths, strict=True):
+        path.write_bytes(path.read_bytes()[:-100])
+        with pytest.raises(AssetError, match="damaged: run `digitalmask models fetch`"):
+            network_path("net", form)
+        fetch_networks(lambda _line: None, bundle_file)
+        assert network_path("net", form).read_bytes() == CONTENT
     assert cache.is_dir()
 
 
 @pytest.mark.usefixtures("cache")
 def test_a_network_that_is_not_here_is_said() -> None:
     with pytest.raises(AssetError, match="is not here: run `digitalmask models fetch`"):
-        network_path("face_detector")
+        network_path("face_detector", "cpu")
 
 
 def test_the_manifest_says_source_sum_licence_and_shapes() -> None:
@@ -186,6 +195,24 @@ def test_the_manifest_says_source_sum_licence_and_shapes() -> None:
         assert network.licence
         assert network.input
         assert network.output
-        assert converted_path(network).suffix == ".onnx"
+        assert len({converted_path(network, form) for form in FORMS}) == len(FORMS)
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_changed_script_makes_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = read_manifest().networks[0]
+    before = [converted_path(network, form) for form in FORMS]
+    scripts = tmp_path / "models"
+    shutil.copytree(models_dir(), scripts)
+    monkeypatch.setattr(networks, "models_dir", lambda: scripts)
+    assert [converted_path(network, form) for form in FORMS] == before
+    (scripts / "onnx_for_cpu.py").write_text("# another one\n")
+    plain, cpu = (converted_path(network, form) for form in ("plain", "cpu"))
+    assert plain in before
+    assert cpu not in before
+
+
+def test_bundles_come_from_their_makers_first() -> None:
+    manifest = read_manifest()
     for bundle in manifest.bundles:
         assert str(bundle.sources[0]).startswith("https://")

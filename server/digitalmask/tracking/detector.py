@@ -1,8 +1,8 @@
 """BlazeFace, short range: finds every face in a frame.
 
-Input 128x128, letterboxed, RGB from -1 to 1. Output: for 896 anchors a box (centre, size) and six
-keypoints in pixels relative to the anchor (the patient's right eye, left eye, nose, mouth, ears),
-and a logit. Source: Bazarevsky et al., "BlazeFace" (2019), and the network's own shapes.
+Input (1, 3, 128, 128), letterboxed, RGB from -1 to 1. Output: for 896 anchors a box (centre, size)
+and six keypoints in pixels relative to the anchor (the patient's right eye, left eye, nose, mouth,
+ears), and a logit. Source: Bazarevsky et al., "BlazeFace" (2019), and the network's own shapes.
 """
 
 from dataclasses import dataclass
@@ -57,9 +57,9 @@ def detect_faces(session: Any, rgb: NDArray[np.uint8]) -> list[DetectedFace]:
         interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
     )
     left, top = (_SIZE - small.shape[1]) // 2, (_SIZE - small.shape[0]) // 2
-    picture = np.zeros((1, _SIZE, _SIZE, 3), np.float32)
-    picture[0, top : top + small.shape[0], left : left + small.shape[1]] = (
-        small.astype(np.float32) / 127.5 - 1.0
+    picture = np.zeros((1, 3, _SIZE, _SIZE), np.float32)
+    picture[0, :, top : top + small.shape[0], left : left + small.shape[1]] = (
+        small.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1.0
     )
     boxes, logits = run(session, picture)
     scores = 1.0 / (1.0 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -50.0, 50.0)))

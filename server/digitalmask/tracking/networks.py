@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 import onnxruntime
 
-from digitalmask.assets.networks import network_path
+from digitalmask.assets.networks import Form, network_path
 from digitalmask.errors import ConfigurationError, TrackingError
 
 Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
@@ -50,29 +50,36 @@ def load_networks(provider: str = "auto") -> Networks:
     onnxruntime.set_default_logger_severity(_SILENT)
     available = set(onnxruntime.get_available_providers())
     names = [_NAMES[each] for each in _ORDER[provider] if _NAMES[each] in available]
-    landmarks = _session("face_landmarks_detector", names)
-    used = landmarks.get_providers()[0]
+    # A GPU's provider can be listed and still not work: what was got is known afterwards.
+    used = _NAMES["cpu"]
+    if names[0] != used:
+        used = _session("face_blendshapes", "plain", names).get_providers()[0]
     if provider != "auto" and used != _NAMES[provider]:
         raise ConfigurationError(
             f"{_SAYS[provider]} cannot be used here: install an NVIDIA driver and "
             "`pip install 'digitalmask[cuda]'`, or choose --provider cpu"
         )
-    said = next(_SAYS[short] for short, name in _NAMES.items() if name == used)
+    form: Form = "plain"
+    if used == _NAMES["cpu"]:
+        form, names = "cpu", [used]
     return Networks(
-        detector=_session("face_detector", names),
-        landmarks=landmarks,
-        blendshapes=_session("face_blendshapes", names),
-        provider=said,
+        detector=_session("face_detector", form, names),
+        landmarks=_session("face_landmarks_detector", form, names),
+        blendshapes=_session("face_blendshapes", form, names),
+        provider=next(_SAYS[short] for short, name in _NAMES.items() if name == used),
     )
 
 
-def _session(network: str, providers: list[str]) -> Any:
+def _session(network: str, form: Form, providers: list[str]) -> Any:
     options = onnxruntime.SessionOptions()
     # One thread inside an operator: two were measured to be slower (6 to 9 ms in place of 5.4).
+    # Of the other options none gained more than the 2 % by which runs differ (memory patterns,
+    # reuse, prepacking, spinning); without the arena it is 3 % slower, below the highest level of
+    # optimisation, which chooses the blocked layout, 2.3 times.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = _SILENT
-    path = network_path(network)
+    path = network_path(network, form)
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:

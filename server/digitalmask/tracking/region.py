@@ -1,6 +1,7 @@
 """A rotated square of the frame in which a face lies."""
 
 from dataclasses import dataclass
+from math import atan2, ceil, cos, floor, sin
 
 import cv2
 import numpy as np
@@ -25,40 +26,64 @@ class Region:
     def around(cls, points_px: Floats, right_eye: Floats, left_eye: Floats) -> "Region":
         """The region around points (n, 2), upright with respect to the patient's eyes."""
         across = left_eye - right_eye
-        turn = float(np.arctan2(across[1], across[0]))
-        cosine, sine = np.cos(turn), np.sin(turn)
-        own = points_px @ np.array([[cosine, -sine], [sine, cosine]])
-        low, high = own.min(axis=0), own.max(axis=0)
-        middle = (low + high) / 2
+        turn = atan2(across[1], across[0])
+        cosine, sine = cos(turn), sin(turn)
+        # By rows, each of which lies together in memory.
+        x, y = np.array([[cosine, sine], [-sine, cosine]]) @ points_px.T
+        low_x, high_x, low_y, high_y = (
+            float(each) for each in (x.min(), x.max(), y.min(), y.max())
+        )
+        middle_x, middle_y = (low_x + high_x) / 2, (low_y + high_y) / 2
         return cls(
-            x_px=float(middle @ [cosine, -sine]),
-            y_px=float(middle @ [sine, cosine]),
-            side_px=_MARGIN * float((high - low).max()),
+            x_px=cosine * middle_x - sine * middle_y,
+            y_px=sine * middle_x + cosine * middle_y,
+            side_px=_MARGIN * max(high_x - low_x, high_y - low_y),
             turn=turn,
         )
 
     def cut(self, rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-        """The region as a (size, size, 3) picture; black where the frame ends."""
-        matrix = self._matrix(size)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(rgb, matrix, (size, size), flags=flags), np.uint8)
+        """The region as a (size, size, 4) picture; black where the frame ends."""
+        return cut_out(rgb, self._matrix(size), (size, size), cv2.BORDER_CONSTANT)
 
     def to_frame(self, points: Floats, size: int) -> Floats:
         """(n, 3) points of the cut picture into the frame, z in the frame's scale."""
+        matrix = self._matrix(size)
         placed = np.empty_like(points)
-        placed[:, :2] = (points[:, :2] - 0.5) @ self._matrix(size)[:, :2].T
-        placed[:, :2] += self._matrix(size)[:, 2] + 0.5
-        placed[:, 2] = points[:, 2] * self.side_px / size
+        placed[:, :2] = points[:, :2] @ matrix[:, :2].T
+        # A pixel's index is its centre; points are half a pixel from it.
+        placed[:, :2] += matrix[:, 2] - 0.5 * matrix[:, :2].sum(axis=1) + 0.5
+        placed[:, 2] = points[:, 2] * (self.side_px / size)
         return placed
 
     def _matrix(self, size: int) -> Floats:
         """(2, 3) from pixel indices of the cut picture to pixel indices of the frame."""
         scale = self.side_px / size
-        turned = scale * np.array(
-            [[np.cos(self.turn), -np.sin(self.turn)], [np.sin(self.turn), np.cos(self.turn)]]
-        )
-        middle = np.array([self.x_px, self.y_px]) - 0.5
-        return np.hstack([turned, (middle - turned @ np.full(2, size / 2 - 0.5))[:, None]])
+        a, b = scale * cos(self.turn), scale * sin(self.turn)
+        half = size / 2 - 0.5
+        x, y = self.x_px - 0.5 - (a - b) * half, self.y_px - 0.5 - (b + a) * half
+        return np.array([[a, -b, x], [b, a, y]])
+
+
+def cut_out(
+    rgb: NDArray[np.uint8], matrix: Floats, size: tuple[int, int], border: int
+) -> NDArray[np.uint8]:
+    """A turned, scaled part of a frame (h, w, 3) as RGBA, (height, width, 4); alpha means nothing.
+
+    matrix: (2, 3) from pixel indices of the part to those of the frame. size: (width, height).
+    border: OpenCV's, for what is beyond the frame. OpenCV cuts four channels more than twice as
+    fast as three; only what is cut from is widened to four.
+    """
+    lows, highs = [], []
+    for (a, b, offset), length in zip(matrix.tolist(), rgb.shape[1::-1], strict=True):
+        ends = a * (size[0] - 1), b * (size[1] - 1)
+        low = floor(offset + sum(min(end, 0.0) for end in ends)) - 1
+        high = ceil(offset + sum(max(end, 0.0) for end in ends)) + 2
+        lows.append(min(max(low, 0), length - 1))
+        highs.append(max(min(high, length), lows[-1] + 1))
+    box = cv2.cvtColor(rgb[lows[1] : highs[1], lows[0] : highs[0]], cv2.COLOR_RGB2RGBA)
+    moved = matrix - np.array([[0.0, 0.0, lows[0]], [0.0, 0.0, lows[1]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(box, moved, size, flags=flags, borderMode=border), np.uint8)
 
 
 def overlap(a: Region, b: Region) -> float:

@@ -1,14 +1,17 @@
 """Follows one patient from frame to frame."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.corneal_reflex import find_reflexes
 from digitalmask.tracking.detector import DetectedFace, detect_faces
-from digitalmask.tracking.eye_outline import find_outline
+from digitalmask.tracking.eye_outline import find_outlines
 from digitalmask.tracking.landmarks import find_points, score_blendshapes
 from digitalmask.tracking.networks import Networks
-from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, FaceObservation
+from digitalmask.tracking.observation import FaceObservation
 from digitalmask.tracking.region import Region, overlap
 
 _LEAST_PRESENCE = 0.5
@@ -24,6 +27,14 @@ _REMEMBERED_REACH = 1.5  # in sides of the last region
 # While following, the region's content is compared with what the detector says so often, to leave
 # a region that has slid onto something that is no face.
 _LOOK_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """The landmark network's answer: points (478, 3) in the frame, presence from 0 to 1."""
+
+    points: NDArray[np.float32]
+    presence: float
 
 
 class FaceTracker:
@@ -50,6 +61,24 @@ class FaceTracker:
 
         Errors: TrackingError where a network fails.
         """
+        found = self.find(frame)
+        if found is None:
+            return None
+        right_eye, left_eye = find_outlines(frame.rgb, found.points)
+        return FaceObservation(
+            captured_at_s=frame.clock.captured_at_s,
+            width=frame.width,
+            height=frame.height,
+            points=found.points,
+            presence=found.presence,
+            blendshapes=score_blendshapes(self._networks.blendshapes, found.points),
+            right_eye=right_eye,
+            left_eye=left_eye,
+            reflexes=find_reflexes(frame.rgb, right_eye, left_eye),
+        )
+
+    def find(self, frame: PatientFrame) -> FoundFace | None:
+        """Where the patient's face is in this frame: what `track` begins with."""
         at_s = frame.clock.captured_at_s
         if self._region is not None and at_s - self._looked_at_s > _LOOK_AGAIN_S:
             self._looked_at_s = at_s
@@ -69,7 +98,7 @@ class FaceTracker:
                 return found
         return None
 
-    def _look(self, frame: PatientFrame, region: Region) -> FaceObservation | None:
+    def _look(self, frame: PatientFrame, region: Region) -> FoundFace | None:
         points, presence = find_points(self._networks.landmarks, frame.rgb, region)
         if presence < _LEAST_PRESENCE or not np.isfinite(points).all():
             return None
@@ -86,18 +115,7 @@ class FaceTracker:
             return None
         self._region = self._last = found
         self._last_at_s = frame.clock.captured_at_s
-        outlines = [find_outline(frame.rgb, points, eye) for eye in (RIGHT_EYE, LEFT_EYE)]
-        return FaceObservation(
-            captured_at_s=frame.clock.captured_at_s,
-            width=frame.width,
-            height=frame.height,
-            points=points,
-            presence=presence,
-            blendshapes=score_blendshapes(self._networks.blendshapes, points),
-            right_eye=outlines[0],
-            left_eye=outlines[1],
-            reflexes=find_reflexes(frame.rgb, *outlines),
-        )
+        return FoundFace(points, presence)
 
     def _in_order(self, faces: list[DetectedFace], frame: PatientFrame) -> list[DetectedFace]:
         """The faces that may be the patient's, the likeliest first.
