@@ -101,6 +101,15 @@ def test_the_iris_is_found_where_the_network_is_off(aside: float, error: float) 
     assert found.iris_radius_px == pytest.approx(IRIS_PX, rel=0.08)
 
 
+@pytest.mark.parametrize("aside", [-9.0, 9.0])
+def test_an_eye_far_aside_is_found_where_the_network_leaves_the_iris_behind(aside: float) -> None:
+    true, said = (60.0 + aside, 46.0), (60.0 + 0.2 * aside, 46.0)
+    found = find_outline(
+        eye(true, upper=8, lower=8), points(pupil=said, upper=8, lower=8), LEFT_EYE
+    )
+    assert found.iris_px == pytest.approx(true, abs=0.8)
+
+
 def test_a_small_movement_is_seen_whole() -> None:
     """A quarter of a pixel is a degree of gaze."""
     moves = np.linspace(-0.5, 0.5, 11)

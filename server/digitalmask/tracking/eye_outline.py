@@ -64,6 +64,15 @@ _LID_SHADOW_MM = 0.9  # so much of the eye beside a margin is not looked at for 
 # How far a margin may be from the network's: its height, its slant, its bend; millimetres.
 _SHIFT_PRIOR = np.diag(1.0 / np.array([3.0, 1.2, 1.5]) ** 2)
 _EDGE_SPREAD_MM = 0.35
+# Where the iris is sought beside the network's, over its radius; how far from the rim it must be
+# darker within than without, and what that counts for, of 255.
+_SOUGHT = np.stack(
+    np.meshgrid(np.arange(-6, 7) * 0.16, np.arange(-4, 5) * 0.16), axis=-1
+).reshape(-1, 2)
+_SOUGHT = np.concatenate([np.zeros((1, 2)), _SOUGHT[(_SOUGHT**2).sum(axis=1) > 0.3**2]])
+_RIM, _FULL_RIM = 0.16, 40.0
+_FAR_COST, _BETTER = 120.0, 220.0
+_SOUGHT_SPREAD = 0.5
 _PUPIL_SHARES = np.linspace(0.1, 0.85, 26)  # of the iris' radius, where its edge is looked for
 
 
@@ -127,7 +136,9 @@ def _refine(
     margins, margins_sure = _find_margins(cuts, rough_margins, mm, iris[:, 0])
     shape = _iris_shapes(points, corners, centre_px, iris_px, cuts.axes)
     visible = margins + _LID_SHADOW_MM * _INWARDS[:, None] * mm[:, None, None]
-    iris, radius, iris_sure = _find_limbi(cuts.bright, iris, radius, shape, visible)
+    sought = _seek(cuts.bright, iris, radius, shape, visible)
+    spread = np.where((sought == iris).all(axis=1), _CENTRE_SPREAD, _SOUGHT_SPREAD)
+    iris, radius, iris_sure = _find_limbi(cuts.bright, sought, radius, shape, visible, spread)
     pupils = _find_pupils(cuts.bright, iris, radius, shape, visible)
     x = np.broadcast_to(_PLACES_X, margins.shape)
     margins_px = cuts.back(np.stack([x, margins], axis=-1).reshape(len(rough), -1, 2))
@@ -394,12 +405,42 @@ def _iris_shapes(
     return np.asarray(np.eye(2) - lost[..., None] * narrow.swapaxes(1, 2) * narrow)
 
 
+def _seek(bright: Picture, iris: Floats, radius: Floats, shape: Floats, visible: Floats) -> Floats:
+    """(eyes, 2) where a disc of the iris' size has most of a dark rim in what is seen of the eye.
+
+    In an eye that looks far aside the network leaves the iris behind by up to its radius, farther
+    than the limbus is looked for.
+    """
+    ways = _RAY_WAYS[::2] @ shape
+    centres = iris[:, None] + radius[:, None, None] * _SOUGHT
+    edge = centres[:, :, None] + radius[:, None, None, None] * ways[:, None]
+    beside = _RIM * radius[:, None, None, None] * ways[:, None]
+    outer, inner = edge + beside, edge - beside
+    rise = _sample(bright, outer[..., 0], outer[..., 1]) - _sample(
+        bright, inner[..., 0], inner[..., 1]
+    )
+    seen = _between(edge[..., 0], edge[..., 1], visible)
+    seen &= np.abs(edge[..., 0] - _CUT_MIDDLE[0]) < _HALF_FISSURE
+    score = (np.clip(rise, -_FULL_RIM, _FULL_RIM) * seen).sum(axis=2)
+    score -= _FAR_COST * (_SOUGHT**2).sum(axis=1)
+    best = score.argmax(axis=1)
+    eyes = np.arange(len(iris))
+    better = score[eyes, best] > score[:, 0] + _BETTER
+    return np.asarray(np.where(better[:, None], centres[eyes, best], iris))
+
+
 def _find_limbi(
-    bright: Picture, iris: Floats, radius: Floats, shape: Floats, visible: Floats
+    bright: Picture,
+    iris: Floats,
+    radius: Floats,
+    shape: Floats,
+    visible: Floats,
+    centre_spread: Floats,
 ) -> tuple[Floats, Floats, Floats]:
     """The irises' centres (eyes, 2) and radii (eyes,) in the cut, and how sure they are, 0 to 1.
 
-    visible: (eyes, 2, len(_PLACES)) the heights between which the eye is seen.
+    visible: (eyes, 2, len(_PLACES)) the heights between which the eye is seen. centre_spread:
+    (eyes,) how far `iris` may be off, over the radius.
     """
     ways = _RAY_WAYS @ shape  # which is symmetric, as is its inverse
     normals = _RAY_WAYS @ np.linalg.inv(shape)
@@ -407,7 +448,7 @@ def _find_limbi(
     jacobian = np.concatenate([normals, (normals * ways).sum(axis=2, keepdims=True)], axis=2)
     sides = (normals[..., 0] < -0.3, normals[..., 0] > 0.3)
     first, start = radius, iris
-    known = np.array([_CENTRE_SPREAD, _CENTRE_SPREAD, _RADIUS_SPREAD])
+    known = np.stack([centre_spread, centre_spread, np.full(len(iris), _RADIUS_SPREAD)], axis=1)
     prior = 1.0 / (known * first[:, None]) ** 2
     prior_matrix = prior[:, None] * np.eye(3)
     spread = 0.05 * first[:, None]
