@@ -177,3 +177,26 @@ def test_an_eye_too_small_or_at_the_frames_edge_keeps_the_networks_points() -> N
     outside = points()
     outside[:, 0] += 58
     assert np.isfinite(find_outline(eye(), outside, LEFT_EYE).iris_px).all()
+
+
+def test_an_eye_is_read_the_same_by_itself_and_beside_the_other() -> None:
+    picture = np.hstack([eye((57.0, 45.0), upper=4.0), eye((64.0, 46.0), upper=8.0)])
+    said = points(RIGHT_EYE)
+    beside = points(LEFT_EYE) + np.array([SIZE[0], 0, 0], np.float32)
+    own = [LEFT_EYE.medial, LEFT_EYE.lateral, *LEFT_EYE.upper, *LEFT_EYE.lower]
+    own += range(LEFT_EYE.iris, LEFT_EYE.iris + 5)
+    said[own] = beside[own]
+    both = find_outlines(picture, said)
+    for which, found in zip((RIGHT_EYE, LEFT_EYE), both, strict=True):
+        alone = find_outline(picture, said, which)
+        assert found.iris_sure == pytest.approx(alone.iris_sure)
+        assert found.iris_sure > 0.5
+        for name in ("iris_px", "upper_px", "lower_px"):
+            np.testing.assert_allclose(getattr(found, name), getattr(alone, name), atol=1e-3)
+    assert both[0].iris_px[0] == pytest.approx(57.0, abs=0.25)
+    assert both[1].iris_px[0] == pytest.approx(SIZE[0] + 64.0, abs=0.25)
+    # One that is too small to refine does not keep the other from being refined.
+    said[own, :2] = said[LEFT_EYE.iris, :2] + 0.2 * (said[own, :2] - said[LEFT_EYE.iris, :2])
+    right, left = find_outlines(picture, said)
+    assert left.iris_sure == 0.0
+    np.testing.assert_allclose(right.iris_px, both[0].iris_px, atol=0.2)

@@ -96,9 +96,10 @@ _RAY_WAYS = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 # The slope and the bend of the parabola that fits seven samples best.
 _PEAK_REACH = 3
 _PEAK_WAYS = np.arange(-_PEAK_REACH, _PEAK_REACH + 1)
-_PEAK_SLOPE = _PEAK_WAYS / (_PEAK_WAYS**2).sum()
-_PEAK_SQUARE = _PEAK_WAYS**2 - (_PEAK_WAYS**2).mean()
-_PEAK_BEND = _PEAK_SQUARE / (_PEAK_SQUARE**2).sum()
+_PEAK_SQUARES = _PEAK_WAYS**2 - (_PEAK_WAYS**2).mean()
+_PEAK_FIT = np.stack(
+    [_PEAK_WAYS / (_PEAK_WAYS**2).sum(), _PEAK_SQUARES / (_PEAK_SQUARES**2).sum()], axis=1
+)
 
 
 def find_outlines(
@@ -289,8 +290,9 @@ def _peaks(
     top = np.minimum(np.maximum(rises.argmax(axis=-1), _PEAK_REACH), most)
     starts = count * np.arange(top.size).reshape(top.shape) + top
     near = rises.reshape(-1)[starts[..., None] + _PEAK_WAYS]
-    slope, bend = near @ _PEAK_SLOPE, near @ _PEAK_BEND
-    shift = np.clip(-slope / np.minimum(2 * bend, -1e-9), -_PEAK_REACH, _PEAK_REACH)
+    fit = near @ _PEAK_FIT
+    shift = fit[..., 0] / np.maximum(-2.0 * fit[..., 1], 1e-9)
+    shift = np.minimum(np.maximum(shift, -_PEAK_REACH), _PEAK_REACH)
     return first + step * (top + shift), np.maximum(near, 0.0).sum(axis=-1)
 
 
@@ -449,9 +451,11 @@ def _find_limbi(
     sides = (normals[..., 0] < -0.3, normals[..., 0] > 0.3)
     first, start = radius, iris
     known = np.stack([centre_spread, centre_spread, np.full(len(iris), _RADIUS_SPREAD)], axis=1)
-    prior = 1.0 / (known * first[:, None]) ** 2
-    prior_matrix = prior[:, None] * np.eye(3)
     spread = 0.05 * first[:, None]
+    # What is known beforehand, over how sure a ray's edge is.
+    prior = (spread / (known * first[:, None])) ** 2
+    prior_matrix = prior[:, None] * np.eye(3)
+    rows = np.ascontiguousarray(jacobian.swapaxes(1, 2))
     sure = np.zeros(len(iris))
     for reach in (0.34, 0.30, 0.26):
         step_px = (reach / 8 * first)[:, None]
@@ -468,14 +472,14 @@ def _find_limbi(
         seen = _between(edge[..., 0], edge[..., 1], visible)
         weight = seen * np.clip((rise - 6.0) / 12.0, 0.0, 1.0)
         towards = np.concatenate([start - iris, (first - radius)[:, None]], axis=1)
-        step = np.zeros((len(iris), 3, 1))
+        expected = (prior * towards)[..., None]
+        missed = shift
         for _ in range(2):
-            missed = (shift - (jacobian @ step)[..., 0]) / spread
-            robust = weight / (1.0 + (missed / 2.0) ** 2) ** 2
-            weighted = (jacobian * (robust / spread**2)[..., None]).swapaxes(1, 2)
-            normal = weighted @ jacobian + prior_matrix
-            wanted = weighted @ shift[..., None] + (prior * towards)[..., None]
-            step = np.linalg.solve(normal, wanted)
+            robust = weight / (1.0 + (missed / (2.0 * spread)) ** 2) ** 2
+            weighted = rows * robust[:, None]
+            wanted = weighted @ shift[..., None] + expected
+            step = np.linalg.solve(weighted @ jacobian + prior_matrix, wanted)
+            missed = shift - (jacobian @ step)[..., 0]
         iris, radius = iris + step[:, :2, 0], radius + step[:, 2, 0]
         # Both sides of the iris must be there to say where its middle is.
         left, right = ((robust * side).sum(axis=1) for side in sides)

@@ -1,6 +1,7 @@
 """What the tracker says of one frame."""
 
 from dataclasses import dataclass
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,14 +61,17 @@ class EyeOutline:
 
 def points_outline(points: NDArray[np.floating], eye: EyePoints) -> EyeOutline:
     """The outline that the network's points (478, 2 or more) alone give."""
-    places = points[:, :2].astype(np.float64)
-    ring = places[eye.ring]
-    across = max(np.linalg.norm(ring[0] - ring[2]), np.linalg.norm(ring[1] - ring[3]))
+    iris = points[eye.iris : eye.iris + 5, :2].astype(np.float64)
+    across = [hypot(*(iris[end] - iris[start])) for start, end in ((1, 3), (2, 4))]
+    upper, lower = (
+        points[[eye.medial, *margin, eye.lateral], :2].astype(np.float64)
+        for margin in (eye.upper, eye.lower)
+    )
     return EyeOutline(
-        iris_px=places[[eye.iris, *eye.ring]].mean(axis=0),
-        iris_radius_px=float(across) / 2,
-        upper_px=places[[eye.medial, *eye.upper, eye.lateral]],
-        lower_px=places[[eye.medial, *eye.lower, eye.lateral]],
+        iris_px=iris.sum(axis=0) / 5,
+        iris_radius_px=max(across) / 2,
+        upper_px=upper,
+        lower_px=lower,
     )
 
 

@@ -47,13 +47,11 @@ class Region:
 
     def to_frame(self, points: Floats, size: int) -> Floats:
         """(n, 3) points of the cut picture into the frame, z in the frame's scale."""
-        matrix = self._matrix(size)
-        placed = np.empty_like(points)
-        placed[:, :2] = points[:, :2] @ matrix[:, :2].T
+        (a, b, x), (c, d, y) = self._matrix(size).tolist()
+        turned = np.array([[a, c, 0.0], [b, d, 0.0], [0.0, 0.0, self.side_px / size]])
         # A pixel's index is its centre; points are half a pixel from it.
-        placed[:, :2] += matrix[:, 2] - 0.5 * matrix[:, :2].sum(axis=1) + 0.5
-        placed[:, 2] = points[:, 2] * (self.side_px / size)
-        return placed
+        start = np.array([x + 0.5 - (a + b) / 2, y + 0.5 - (c + d) / 2, 0.0])
+        return np.asarray(points @ turned + start)
 
     def _matrix(self, size: int) -> Floats:
         """(2, 3) from pixel indices of the cut picture to pixel indices of the frame."""
