@@ -12,6 +12,7 @@ from digitalmask.anatomy.expression import score_of
 from digitalmask.assets.head import Head, load_head
 from digitalmask.assets.landmark_model import load_landmark_model
 from digitalmask.mask_state import EXPRESSIONS, MaskState, RestAsymmetry
+from digitalmask.tracking.observation import FaceObservation
 from tests.anatomy.synthetic import Truth, observe
 
 
@@ -135,6 +136,34 @@ def test_a_blink_closes_one_eye_and_not_the_other(head: Head) -> None:
     )
     assert state.left.upper_lid_mm[1] - state.left.lower_lid_mm[1] < 1.0
     assert state.right.upper_lid_mm[1] - state.right.lower_lid_mm[1] > 5.0
+
+
+def whiter(seen: FaceObservation, whiteness: float) -> FaceObservation:
+    """The same with lids whose edges were found and so much white between them."""
+    right, left = (
+        replace(outline, lids_sure=1.0, whiteness=whiteness)
+        for outline in (seen.right_eye, seen.left_eye)
+    )
+    return replace(seen, right_eye=right, left_eye=left)
+
+
+@pytest.mark.parametrize(("left", "opening_mm"), [(0.35, 0.0), (0.55, 0.75), (0.66, 1.5)])
+def test_an_eye_that_closes_is_as_far_open_as_it_is_white(
+    head: Head, left: float, opening_mm: float
+) -> None:
+    blink = {score_of("eyeBlinkLeft"): 0.6, score_of("eyeBlinkRight"): 0.6}
+    estimator = MaskEstimator(head)
+    for frame in range(30):
+        wide = estimator.estimate(whiter(observe(head, Truth(), frame / 30), 0.3))
+    assert wide.left.upper_lid_mm[1] - wide.left.lower_lid_mm[1] > 6
+    for frame in range(3):
+        closing = observe(head, Truth(scores=blink), 1 + frame / 30)
+        state = estimator.estimate(whiter(closing, left * 0.3))
+    for eye in (state.right, state.left):
+        assert eye.upper_lid_mm[1] - eye.lower_lid_mm[1] == pytest.approx(opening_mm, abs=0.2)
+    # Less white alone, as in an eye that squints, closes none.
+    squints = estimator.estimate(whiter(observe(head, Truth(), 2.0), left * 0.3))
+    assert squints.left.upper_lid_mm[1] - squints.left.lower_lid_mm[1] > 6
 
 
 def test_the_lids_of_the_neutral_head_are_read_where_its_mesh_has_them(head: Head) -> None:

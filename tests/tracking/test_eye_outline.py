@@ -200,3 +200,12 @@ def test_an_eye_is_read_the_same_by_itself_and_beside_the_other() -> None:
     right, left = find_outlines(picture, said)
     assert left.iris_sure == 0.0
     np.testing.assert_allclose(right.iris_px, both[0].iris_px, atol=0.2)
+
+
+def test_an_eye_is_less_white_the_farther_its_lids_cover_it() -> None:
+    found = (find_outline(eye(upper=upper, lower=1.0), points(), LEFT_EYE).whiteness
+             for upper in (7.0, 0.6, -1.0))  # fmt: skip
+    wide, slit, shut = (-1.0 if each is None else each for each in found)
+    assert wide > 1.2 * slit
+    assert slit > 1.2 * shut
+    assert shut >= 0.0

@@ -66,9 +66,9 @@ _SHIFT_PRIOR = np.diag(1.0 / np.array([3.0, 1.2, 1.5]) ** 2)
 _EDGE_SPREAD_MM = 0.35
 # Where the iris is sought beside the network's, over its radius; how far from the rim it must be
 # darker within than without, and what that counts for, of 255.
-_SOUGHT = np.stack(
-    np.meshgrid(np.arange(-6, 7) * 0.16, np.arange(-4, 5) * 0.16), axis=-1
-).reshape(-1, 2)
+_SOUGHT = np.stack(np.meshgrid(np.arange(-6, 7) * 0.16, np.arange(-4, 5) * 0.16), axis=-1).reshape(
+    -1, 2
+)
 _SOUGHT = np.concatenate([np.zeros((1, 2)), _SOUGHT[(_SOUGHT**2).sum(axis=1) > 0.3**2]])
 _RIM, _FULL_RIM = 0.16, 40.0
 _FAR_COST, _BETTER = 120.0, 220.0
@@ -134,7 +134,7 @@ def _refine(
     radius = iris_px / cuts.scale
     mm = radius / _IRIS_RADIUS_MM
     rough_margins = cuts.heights(np.array([[each.upper_px, each.lower_px] for each in rough]))
-    margins, margins_sure = _find_margins(cuts, rough_margins, mm, iris[:, 0])
+    margins, margins_sure, whiteness = _find_margins(cuts, rough_margins, mm, iris[:, 0])
     shape = _iris_shapes(points, corners, centre_px, iris_px, cuts.axes)
     visible = margins + _LID_SHADOW_MM * _INWARDS[:, None] * mm[:, None, None]
     sought = _seek(cuts.bright, iris, radius, shape, visible)
@@ -157,6 +157,7 @@ def _refine(
                 iris_sure=float(iris_sure[eye]),
                 lids_sure=float(margins_sure[eye].min()),
                 pupil_share=pupils[eye] if iris_sure[eye] else None,
+                whiteness=whiteness[eye],
             )
         )
     return outlines
@@ -296,8 +297,11 @@ def _peaks(
     return first + step * (top + shift), np.maximum(near, 0.0).sum(axis=-1)
 
 
-def _find_margins(cuts: _Cuts, rough: Floats, mm: Floats, iris_x: Floats) -> tuple[Floats, Floats]:
-    """Both margins' heights (eyes, 2, len(_PLACES)), and how sure they are (eyes, 2), 0 to 1.
+def _find_margins(
+    cuts: _Cuts, rough: Floats, mm: Floats, iris_x: Floats
+) -> tuple[Floats, Floats, list[float | None]]:
+    """Both margins' heights (eyes, 2, len(_PLACES)), how sure they are (eyes, 2), 0 to 1, and what
+    `EyeOutline.whiteness` says.
 
     The upper margin comes first. rough: the network's heights; from the middle between them each
     margin is looked for outwards. mm: (eyes,) pixels of the cut a millimetre. iris_x: (eyes,)
@@ -315,6 +319,10 @@ def _find_margins(cuts: _Cuts, rough: Floats, mm: Floats, iris_x: Floats) -> tup
     iris = np.abs(_COLUMNS_X - iris_x[:, None]) < _IRIS_RADIUS_MM * mm[:, 0]
     trust = np.repeat(np.where(iris, _IRIS_COLUMN_WEIGHT, 1.0)[:, None], 2, axis=1)
     darker = np.zeros(guess.shape, np.bool_)
+    whiteness = [
+        None if columns.all() else float(_median(middle[~columns]))
+        for middle, columns in zip(profile[:, 0, :, 0], iris, strict=True)
+    ]
     darkness = _sample(cuts.dark, x[:, 1], y[:, 1])
     for eye, columns in enumerate(iris):
         _see_iris_below(profile[eye, 1], darkness[eye], columns, trust[eye, 1], darker[eye, 1])
@@ -352,7 +360,7 @@ def _find_margins(cuts: _Cuts, rough: Floats, mm: Floats, iris_x: Floats) -> tup
         shift = np.linalg.solve(normal, weighted.swapaxes(2, 3) @ shift_mm[..., None])
         missed = (shift_mm - (_COLUMNS_BENDS @ shift)[..., 0]) / (2.0 * _EDGE_SPREAD_MM)
         robust = weight / (1.0 + missed**2) ** 2
-    return rough + sure[..., None] * mm * (_PLACES_BENDS @ shift)[..., 0], sure
+    return rough + sure[..., None] * mm * (_PLACES_BENDS @ shift)[..., 0], sure, whiteness
 
 
 def _see_iris_below(

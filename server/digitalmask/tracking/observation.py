@@ -48,6 +48,8 @@ class EyeOutline:
     upper_px, lower_px: (n, 2) the lid margins from the medial to the lateral corner.
     iris_sure, lids_sure: from 0 (the network's points alone) to 1 (edges were found everywhere).
     pupil_share: the pupil's diameter over the iris'; None where it cannot be seen.
+    whiteness: of what lies midway between the network's lids beside the iris, 0 for skin; None
+        where the iris is everywhere. Less than this eye's usual where lids cover part of it.
     """
 
     iris_px: NDArray[np.float64]
@@ -57,6 +59,7 @@ class EyeOutline:
     iris_sure: float = 0.0
     lids_sure: float = 0.0
     pupil_share: float | None = None
+    whiteness: float | None = None
 
 
 def points_outline(points: NDArray[np.floating], eye: EyePoints) -> EyeOutline:
