@@ -3,7 +3,6 @@ be coded at all.
 """
 
 import math
-import queue
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +12,13 @@ from aiortc import MediaStreamTrack, RTCRtpCodecParameters
 from aiortc.codecs import get_encoder as stock_encoder
 from aiortc.codecs.base import Encoder
 from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.jitterbuffer import JitterFrame
 from aiortc.mediastreams import VIDEO_TIME_BASE, convert_timebase
 from av import AudioFrame, VideoFrame
 from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
+
+from digitalmask.relay.jitter_buffer import DecoderQueue
 
 # 2 Mbit/s: too little to judge an eyelid by is what aiortc starts with, 0.5 (and it ends at 1.5).
 START_BITRATE, MOST_BITRATE = 2_000_000, 4_000_000
@@ -87,7 +89,7 @@ class MaskVp8Encoder(Vp8Encoder):
         return context
 
 
-class ForwardingQueue(queue.Queue[Any]):
+class ForwardingQueue(DecoderQueue):
     """Stands before a receiver's decoder: hands whole coded frames on to its track, not decoded.
 
     What comes in a codec that viewers might not take goes to the decoder after all.
@@ -97,14 +99,13 @@ class ForwardingQueue(queue.Queue[Any]):
         super().__init__()
         self._to_track: Any = track._queue  # type: ignore[attr-defined]
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """On the event loop, from aiortc's receiver; None ends the decoder and the track."""
-        if item is None or item[0].mimeType.lower() not in FORWARDED:
-            super().put(item, block, timeout)
+    def put_frame(self, codec: Any, frame: JitterFrame) -> None:
+        """Hand one frame on. On the event loop, from aiortc's receiver."""
+        if codec.mimeType.lower() not in FORWARDED:
+            super().put_frame(codec, frame)
             return
-        codec, coded = item
-        packet = av.Packet(coded.data)
-        packet.pts, packet.time_base = coded.timestamp, Fraction(1, codec.clockRate)
+        packet = av.Packet(frame.data)
+        packet.pts, packet.time_base = frame.timestamp, Fraction(1, codec.clockRate)
         self._to_track.put_nowait(packet)
 
 

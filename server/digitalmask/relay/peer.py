@@ -4,6 +4,7 @@ What is set on aiortc stands here, and nowhere else.
 """
 
 import asyncio
+import queue
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.codecs import h264, vpx
+from aiortc.jitterbuffer import JitterBuffer
 
 from digitalmask.errors import SignallingError
 from digitalmask.relay.codecs import (
@@ -29,6 +31,7 @@ from digitalmask.relay.codecs import (
     audio_level_dbov,
     get_encoder,
 )
+from digitalmask.relay.jitter_buffer import DecoderQueue, VideoJitterBuffer
 
 _KEY_FRAME_INTERVAL_S = 0.5  # a publisher is not asked for key frames more often
 
@@ -92,6 +95,7 @@ async def answer(
         kinds = {transceiver.kind for transceiver in connection.getTransceivers()}
         if not kinds:
             raise SignallingError(400, "the offer has neither audio nor video")
+        receive_at_once(connection)
         if forward:
             for receiver in connection.getReceivers():
                 _hand_on(receiver)
@@ -134,13 +138,29 @@ def key_frame_request(connection: RTCPeerConnection) -> Callable[[], None]:
     return request
 
 
+def receive_at_once(connection: RTCPeerConnection) -> None:
+    """Let video frames be decoded when their last packet has come, before anything is received.
+
+    Errors: RuntimeError where this aiortc has no place for it.
+    """
+    for transceiver in connection.getTransceivers():
+        if transceiver.kind == "video":
+            _put_in(transceiver.receiver, "jitter_buffer", JitterBuffer, VideoJitterBuffer())
+            _put_in(transceiver.receiver, "decoder_queue", queue.Queue, DecoderQueue())
+
+
 def _hand_on(receiver: RTCRtpReceiver) -> None:
     """Let a receiver's track carry coded frames."""
-    name = "_RTCRtpReceiver__decoder_queue"
-    if not hasattr(receiver, name):
-        raise RuntimeError("this aiortc keeps its coded frames elsewhere: 1.16 is expected")
     if receiver.track is not None:
-        setattr(receiver, name, ForwardingQueue(receiver.track))
+        _put_in(receiver, "decoder_queue", queue.Queue, ForwardingQueue(receiver.track))
+
+
+def _put_in(receiver: RTCRtpReceiver, part: str, kind: type, ours: object) -> None:
+    """Put a part of ours in the place of aiortc's own, where that is of the kind expected."""
+    name = f"_RTCRtpReceiver__{part}"
+    if not isinstance(getattr(receiver, name, None), kind):
+        raise RuntimeError(f"this aiortc keeps its {part} elsewhere: 1.16 is expected")
+    setattr(receiver, name, ours)
 
 
 def _ask_elsewhere(sender: RTCRtpSender, on_key_frame: Callable[[], None]) -> None:

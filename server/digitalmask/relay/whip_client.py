@@ -12,19 +12,27 @@ from aiortc import (
 )
 
 from digitalmask.errors import SignallingError
-from digitalmask.relay.peer import offer_loopback
+from digitalmask.relay.peer import offer_loopback, receive_at_once
 
 
 class WhipClient:
     """One session; use as `async with WhipClient(...) as client`.
 
     url: `…/whip/ROOM` to send `tracks`, `…/whep/ROOM/STREAM` to receive (no tracks).
+    at_once: decode a frame when its last packet has come, as browsers do and aiortc does not.
     """
 
-    def __init__(self, url: str, token: str, tracks: tuple[MediaStreamTrack, ...] = ()) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        tracks: tuple[MediaStreamTrack, ...] = (),
+        at_once: bool = False,
+    ) -> None:
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._tracks = tracks
+        self._at_once = at_once
         self._session: str | None = None
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.received: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
@@ -38,6 +46,8 @@ class WhipClient:
         if not self._tracks:
             for kind in ("video", "audio"):
                 self.connection.addTransceiver(kind, direction="recvonly")
+        if self._at_once:
+            receive_at_once(self.connection)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         headers = self._headers | {"Content-Type": "application/sdp"}
         async with (
