@@ -1,0 +1,90 @@
+"""What is known of the network to one viewer, and whether the encoding that all share fits it."""
+
+from collections import deque
+
+from digitalmask.relay.codecs import LEAST_BIT_S
+
+# An estimate so far below what is sent means that it does not get through: a receiver that is not
+# at its limit estimates up to 1.5 times what comes (draft-ietf-rmcat-gcc-02, 4).
+_CONGESTED = 0.9
+_CONGESTED_FOR_S = 0.5
+# Wishes for a key frame: what a viewer that loses too much sends, and one that has just come.
+_MOST_KEY_FRAMES, _KEY_FRAMES_WITHIN_S = 3, 10.0
+_ARRIVAL_S = 2.0
+# draft-ietf-rmcat-gcc-02, 6: the rate falls with more than 10 % lost and rises below 2 %.
+_MUCH_LOST, _LITTLE_LOST = 0.10, 0.02
+_RISE = 1.08
+_RETURNS_AT = 0.95  # of the shared encoding's rate
+# How long a viewer stays apart at least; twice as long each time that it comes back too early.
+_APART_S, _MOST_APART_S = 10.0, 160.0
+
+
+class ViewerLink:
+    """One viewer's feedback, on the event loop; times in seconds of any one clock."""
+
+    def __init__(self, now_s: float) -> None:
+        self._came_at_s = now_s
+        self._estimate_bit_s: int | None = None
+        self._lossless_bit_s: float | None = None
+        self._congested_since_s: float | None = None
+        self._asked_at_s: deque[float] = deque(maxlen=_MOST_KEY_FRAMES + 1)
+        self._apart_since_s: float | None = None
+        self._apart_for_s = _APART_S
+
+    @property
+    def apart(self) -> bool:
+        """Whether the viewer needs an encoding of its own."""
+        return self._apart_since_s is not None
+
+    def bit_s(self, most: int) -> int:
+        """What an encoding of its own may send, up to `most`."""
+        known = [most, self._estimate_bit_s or most, self._lossless_bit_s or most]
+        return max(LEAST_BIT_S, int(min(known)))
+
+    def key_frame_wanted(self, now_s: float) -> None:
+        """The viewer cannot decode what it has."""
+        if now_s - self._came_at_s < _ARRIVAL_S:
+            return
+        self._asked_at_s.append(now_s)
+        often = len(self._asked_at_s) > _MOST_KEY_FRAMES
+        if often and now_s - self._asked_at_s[0] < _KEY_FRAMES_WITHIN_S:
+            self._part(now_s)
+
+    def estimated(self, bit_s: int, sent_bit_s: float, now_s: float) -> None:
+        """The viewer has estimated what gets through (REMB); sent_bit_s: what was sent to it."""
+        self._estimate_bit_s = bit_s
+        if bit_s >= _CONGESTED * sent_bit_s:
+            self._congested_since_s = None
+            return
+        if self._congested_since_s is None:
+            self._congested_since_s = now_s
+        if now_s - self._congested_since_s >= _CONGESTED_FOR_S:
+            self._part(now_s)
+
+    def lost(self, share: float, sent_bit_s: float, now_s: float) -> None:
+        """The viewer has said what share of the packets was lost (RTCP receiver report)."""
+        if share > _MUCH_LOST:
+            base = self._lossless_bit_s or sent_bit_s
+            self._lossless_bit_s = max(LEAST_BIT_S, base * (1.0 - 0.5 * share))
+            self._part(now_s)
+        elif share < _LITTLE_LOST and self._lossless_bit_s is not None:
+            self._lossless_bit_s *= _RISE
+
+    def may_return(self, shared_bit_s: float, now_s: float) -> bool:
+        """Whether the viewer is fit for the shared encoding again; it is back then."""
+        since_s = self._apart_since_s
+        if since_s is None or now_s - since_s < self._apart_for_s:
+            return False
+        if self.bit_s(int(shared_bit_s)) < _RETURNS_AT * shared_bit_s:
+            return False
+        self._apart_since_s = self._congested_since_s = None
+        self._lossless_bit_s = None
+        self._asked_at_s.clear()
+        self._apart_for_s = min(2 * self._apart_for_s, _MOST_APART_S)
+        return True
+
+    def _part(self, now_s: float) -> None:
+        # What troubles a viewer that is apart already keeps it there.
+        self._apart_since_s = now_s
+        self._congested_since_s = None
+        self._asked_at_s.clear()
