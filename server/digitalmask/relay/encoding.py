@@ -16,7 +16,7 @@ from digitalmask.relay.codecs import CodedMask, MaskEncoder
 _log = logging.getLogger(__name__)
 
 # Viewers ask for key frames in bursts when they come, and again while one is on its way.
-_KEY_FRAME_INTERVAL_S = 0.5
+KEY_FRAME_INTERVAL_S = 0.5
 _RATE_OVER_S = 1.0
 # A picture that has fewer bits is not worth looking at: rather fewer pictures.
 _LEAST_BITS_PER_PIXEL = 0.015
@@ -29,6 +29,7 @@ class Encoding:
     """Codes the newest picture; one that is not coded in time is left out, nothing queues.
 
     on_coded: called from the encoding's own thread. bit_s: the bitrate for a size in pixels.
+    key_interval_s: no key frame is made sooner after the last because a viewer wants one.
     """
 
     def __init__(
@@ -36,13 +37,15 @@ class Encoding:
         mime_type: str,
         bit_s: Callable[[int, int], int],
         on_coded: Callable[["Encoding", CodedMask], None],
+        key_interval_s: float = KEY_FRAME_INTERVAL_S,
     ) -> None:
         self._encoder = MaskEncoder(mime_type)
         self._bit_s = bit_s
         self._on_coded = on_coded
         self._newest: NewestSlot[Picture] = NewestSlot()
         self._key_wanted = threading.Event()
-        self._key_at_s = -_KEY_FRAME_INTERVAL_S
+        self._key_interval_s = key_interval_s
+        self._key_at_s = -key_interval_s
         self._sizes: deque[tuple[float, int]] = deque()
         self._left_out = 0
         self._thread = threading.Thread(target=self._work, name="mask-encoder", daemon=True)
@@ -73,7 +76,7 @@ class Encoding:
             if self._leaves_out(bit_s, width * height):
                 continue
             now_s = time.monotonic()
-            key = self._key_wanted.is_set() and now_s - self._key_at_s >= _KEY_FRAME_INTERVAL_S
+            key = self._key_wanted.is_set() and now_s - self._key_at_s >= self._key_interval_s
             try:
                 coded = self._encoder.encode(planes, timestamp, bit_s, key)
             except av.FFmpegError as error:

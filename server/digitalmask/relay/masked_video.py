@@ -21,8 +21,8 @@ from digitalmask.mask_state import Card
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.relay.codecs import PREFERRED, CodedMask, MaskPacketizer, examination_bit_s
-from digitalmask.relay.encoding import Encoding
-from digitalmask.relay.viewer_link import ViewerLink
+from digitalmask.relay.encoding import KEY_FRAME_INTERVAL_S, Encoding
+from digitalmask.relay.viewer_link import Retransmissions, ViewerLink
 from digitalmask.rendering import draw_card
 
 _VIDEO_CLOCK = Fraction(1, 90000)
@@ -30,6 +30,8 @@ _IDLE_S = 1.0  # nothing was published for so long: the card is drawn
 _IDLE_INTERVAL_S = 0.2
 _IDLE_SIZE = (640, 480)
 _LARGEST_STEP_S = 5.0  # a larger step of the source's clock is a new source
+# A network that carries little has no room for more of them.
+_OWN_KEY_FRAME_INTERVAL_S = 1.0
 _MOST_UNSENT = 5  # coded frames that a viewer's sender has not taken
 
 
@@ -80,7 +82,8 @@ class MaskedVideo:
         encoding = None if apart else self._shared.get(track.mime_type)
         if encoding is None:
             rate = track.own_bit_s if apart else examination_bit_s
-            encoding = Encoding(track.mime_type, rate, self._coded)
+            interval_s = _OWN_KEY_FRAME_INTERVAL_S if apart else KEY_FRAME_INTERVAL_S
+            encoding = Encoding(track.mime_type, rate, self._coded, interval_s)
             if not apart:
                 self._shared[track.mime_type] = encoding
         self._sent = self._sent | {encoding: self._sent.get(encoding, frozenset()) | {track}}
@@ -152,6 +155,7 @@ class MaskedVideoTrack(MediaStreamTrack):
         self._source = source
         self._encoding: Encoding | None = None
         self._link = ViewerLink(time.monotonic())
+        self._again = Retransmissions()
         self._unsent: deque[CodedMask] = deque()
         self._needs_key = True
         self._arrived = asyncio.Event()
@@ -182,6 +186,10 @@ class MaskedVideoTrack(MediaStreamTrack):
         self._link.lost(share, self._sent_bit_s(), time.monotonic())
         self._settle()
 
+    def may_send_again(self, number: int) -> bool:
+        """Whether the packet of this sequence number may be sent once more."""
+        return self._again.allow(number, self._sent_bit_s(), time.monotonic())
+
     def offer(self, coded: CodedMask) -> None:
         """Put a coded frame; what a sender does not take is left out up to a key frame."""
         if self._needs_key and not coded.key:
@@ -198,6 +206,7 @@ class MaskedVideoTrack(MediaStreamTrack):
     async def recv(self) -> CodedMask:  # type: ignore[override]
         """Wait for the next coded frame."""
         if self._encoding is None and self.readyState == "live":
+            self._link = ViewerLink(time.monotonic())
             self._encoding = self._source.send(self, apart=False)
         while not self._unsent:
             self._arrived.clear()

@@ -164,6 +164,11 @@ def receive_at_once(connection: RTCPeerConnection) -> None:
             _put_in(transceiver.receiver, "decoder_queue", queue.Queue, DecoderQueue())
 
 
+def put_encoder(sender: RTCRtpSender, encoder: object) -> None:
+    """Give a sender its encoder, before it sends. Errors: RuntimeError as above."""
+    _put_in(sender, "encoder", type(None), encoder)
+
+
 def _hand_on(receiver: RTCRtpReceiver) -> None:
     """Let a receiver's track carry coded frames."""
     if receiver.track is not None:
@@ -189,7 +194,7 @@ def _send_coded(
     if not codecs:
         raise SignallingError(400, "no video codec is shared")
     track.mime_type = codecs[0].mimeType.lower()
-    _put_in(sender, "encoder", type(None), track.packetizer())
+    put_encoder(sender, track.packetizer())
     sender._send_keyframe = track.want_key_frame  # type: ignore[method-assign]
     own = sender._handle_rtcp_packet
 
@@ -201,6 +206,13 @@ def _send_coded(
         await own(packet)
 
     sender._handle_rtcp_packet = with_losses  # type: ignore[method-assign]
+    send_again = sender._retransmit
+
+    async def sparingly(sequence_number: int) -> None:
+        if track.may_send_again(sequence_number):
+            await send_again(sequence_number)
+
+    sender._retransmit = sparingly  # type: ignore[method-assign]
 
 
 def _ask_elsewhere(sender: RTCRtpSender, on_key_frame: Callable[[], None]) -> None:

@@ -9,14 +9,22 @@ from digitalmask.relay.codecs import LEAST_BIT_S
 _CONGESTED = 0.9
 _CONGESTED_FOR_S = 0.5
 # Wishes for a key frame: what a viewer that loses too much sends, and one that has just come.
-_MOST_KEY_FRAMES, _KEY_FRAMES_WITHIN_S = 3, 10.0
-_ARRIVAL_S = 2.0
+_MOST_KEY_FRAMES, _KEY_FRAMES_WITHIN_S = 2, 10.0
+_ARRIVAL_S = 1.0
 # draft-ietf-rmcat-gcc-02, 6: the rate falls with more than 10 % lost and rises below 2 %.
 _MUCH_LOST, _LITTLE_LOST = 0.10, 0.02
 _RISE = 1.08
+# The rest is for what is sent again and for key frames.
+_OWN_SHARE = 0.8
 _RETURNS_AT = 0.95  # of the shared encoding's rate
 # How long a viewer stays apart at least; twice as long each time that it comes back too early.
 _APART_S, _MOST_APART_S = 10.0, 160.0
+# Packets that are sent again: not before the last one can have come, and no more than a part of
+# what is sent, for they crowd out the rest where a network is full. A few are always allowed.
+_AGAIN_S = 0.03
+_AGAIN_SHARE, _LEAST_AGAIN_PACKETS_S = 0.5, 30.0
+_PACKET_BITS = 8 * 1200
+_MOST_REMEMBERED = 512
 
 
 class ViewerLink:
@@ -38,8 +46,7 @@ class ViewerLink:
 
     def bit_s(self, most: int) -> int:
         """What an encoding of its own may send, up to `most`."""
-        known = [most, self._estimate_bit_s or most, self._lossless_bit_s or most]
-        return max(LEAST_BIT_S, int(min(known)))
+        return max(LEAST_BIT_S, int(_OWN_SHARE * self._carried_bit_s(most)))
 
     def key_frame_wanted(self, now_s: float) -> None:
         """The viewer cannot decode what it has."""
@@ -75,7 +82,7 @@ class ViewerLink:
         since_s = self._apart_since_s
         if since_s is None or now_s - since_s < self._apart_for_s:
             return False
-        if self.bit_s(int(shared_bit_s)) < _RETURNS_AT * shared_bit_s:
+        if self._carried_bit_s(shared_bit_s) < _RETURNS_AT * shared_bit_s:
             return False
         self._apart_since_s = self._congested_since_s = None
         self._lossless_bit_s = None
@@ -83,8 +90,36 @@ class ViewerLink:
         self._apart_for_s = min(2 * self._apart_for_s, _MOST_APART_S)
         return True
 
+    def _carried_bit_s(self, most: float) -> float:
+        return min(most, self._estimate_bit_s or most, self._lossless_bit_s or most)
+
     def _part(self, now_s: float) -> None:
         # What troubles a viewer that is apart already keeps it there.
         self._apart_since_s = now_s
         self._congested_since_s = None
         self._asked_at_s.clear()
+
+
+class Retransmissions:
+    """Bounds what one viewer is sent again; times as above."""
+
+    def __init__(self) -> None:
+        self._sent_at_s: dict[int, float] = {}
+        self._left = _LEAST_AGAIN_PACKETS_S
+        self._filled_at_s: float | None = None
+
+    def allow(self, number: int, sent_bit_s: float, now_s: float) -> bool:
+        """Whether the packet of this sequence number may be sent again; counted then."""
+        a_second = max(_LEAST_AGAIN_PACKETS_S, _AGAIN_SHARE * sent_bit_s / _PACKET_BITS)
+        if self._filled_at_s is not None:
+            self._left = min(a_second, self._left + a_second * (now_s - self._filled_at_s))
+        self._filled_at_s = now_s
+        before_s = self._sent_at_s.get(number)
+        if self._left < 1.0 or (before_s is not None and now_s - before_s < _AGAIN_S):
+            return False
+        self._left -= 1.0
+        self._sent_at_s.pop(number, None)
+        self._sent_at_s[number] = now_s
+        if len(self._sent_at_s) > _MOST_REMEMBERED:
+            del self._sent_at_s[next(iter(self._sent_at_s))]
+        return True

@@ -8,6 +8,7 @@ from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCPeerConnection,
+    RTCRtpSender,
     RTCSessionDescription,
 )
 
@@ -20,6 +21,7 @@ class WhipClient:
 
     url: `…/whip/ROOM` to send `tracks`, `…/whep/ROOM/STREAM` to receive (no tracks).
     at_once: decode a frame when its last packet has come, as browsers do and aiortc does not.
+    video_codec: the MIME type of the one that is offered; all that aiortc knows where empty.
     """
 
     def __init__(
@@ -28,11 +30,13 @@ class WhipClient:
         token: str,
         tracks: tuple[MediaStreamTrack, ...] = (),
         at_once: bool = False,
+        video_codec: str = "",
     ) -> None:
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}"}
         self._tracks = tracks
         self._at_once = at_once
+        self._video_codec = video_codec
         self._session: str | None = None
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.received: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
@@ -46,6 +50,8 @@ class WhipClient:
         if not self._tracks:
             for kind in ("video", "audio"):
                 self.connection.addTransceiver(kind, direction="recvonly")
+        if self._video_codec:
+            self._offer_one_codec()
         if self._at_once:
             receive_at_once(self.connection)
         await self.connection.setLocalDescription(await self.connection.createOffer())
@@ -78,3 +84,13 @@ class WhipClient:
             except aiohttp.ClientError:
                 pass  # the server has gone: so has the session
         await self.connection.close()
+
+    def _offer_one_codec(self) -> None:
+        codecs = [
+            codec
+            for codec in RTCRtpSender.getCapabilities("video").codecs
+            if codec.mimeType.lower() in (self._video_codec, "video/rtx")
+        ]
+        for transceiver in self.connection.getTransceivers():
+            if transceiver.kind == "video":
+                transceiver.setCodecPreferences(codecs)
