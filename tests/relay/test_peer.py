@@ -1,14 +1,21 @@
 """What the answer says to a browser, and what is set on aiortc for it."""
 
+import asyncio
+import queue
+import threading
 from typing import Any
 
+import numpy as np
 import pytest
-from aiortc import RTCPeerConnection, RTCRtpSender
+from aiortc import RTCPeerConnection, RTCRtpCodecParameters, RTCRtpSender
+from aiortc.jitterbuffer import JitterFrame
+from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
+from aiortc.rtcrtpreceiver import RemoteStreamTrack, decoder_worker
 from aiortc.rtp import HeaderExtensions, RtcpReceiverInfo, RtcpRrPacket, unpack_header_extensions
 
 from digitalmask.relay import peer
-from digitalmask.relay.codecs import H264, VP8, MaskPacketizer
+from digitalmask.relay.codecs import H264, VP8, MaskEncoder, MaskPacketizer
 from digitalmask.relay.masked_video import MaskedVideo
 
 URI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
@@ -100,3 +107,32 @@ async def test_a_viewer_that_knows_playout_delay_is_told_to_show_frames_at_once(
     assert unpack_header_extensions(*extensions.set(values)) == [(1, b"0"), (7, b"\0\0\0")]
     await connection.close()
     video.close()
+
+
+def test_a_received_tracks_frames_are_handed_on_in_the_decoders_own_thread() -> None:
+    taken: list[tuple[Any, str]] = []
+    track: Any = RemoteStreamTrack("video")
+    peer.take_frames(track, lambda frame: taken.append((frame, threading.current_thread().name)))
+    codec = RTCRtpCodecParameters("video/VP8", 90000)
+    key = MaskEncoder(VP8).encode(np.full((96, 64), 128, np.uint8), 3000, 500_000)
+    decoder: queue.Queue[Any] = queue.Queue()
+    decoder.put((codec, JitterFrame(key.data, 7)))
+    decoder.put(None)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(
+        target=decoder_worker, args=(loop, decoder, track._queue, threading.Event()), name="decoder"
+    )
+    thread.start()
+    thread.join()
+    with pytest.raises(MediaStreamError):  # the end, and no frame before it
+        loop.run_until_complete(track.recv())
+    loop.close()
+    ((frame, name),) = taken
+    assert (frame.pts, frame.width, name) == (7, 64, "decoder")
+
+
+def test_a_track_that_keeps_its_frames_elsewhere_is_refused() -> None:
+    track: Any = RemoteStreamTrack("video")
+    del track._queue
+    with pytest.raises(RuntimeError, match="decoded frames elsewhere"):
+        peer.take_frames(track, lambda _: None)

@@ -154,7 +154,7 @@ class MaskedVideoTrack(MediaStreamTrack):
         self.mime_type = PREFERRED[0]
         self._source = source
         self._encoding: Encoding | None = None
-        self._link = ViewerLink(time.monotonic())
+        self._link = ViewerLink()
         self._again = Retransmissions()
         self._unsent: deque[CodedMask] = deque()
         self._needs_key = True
@@ -206,7 +206,6 @@ class MaskedVideoTrack(MediaStreamTrack):
     async def recv(self) -> CodedMask:  # type: ignore[override]
         """Wait for the next coded frame."""
         if self._encoding is None and self.readyState == "live":
-            self._link = ViewerLink(time.monotonic())
             self._encoding = self._source.send(self, apart=False)
         while not self._unsent:
             self._arrived.clear()

@@ -5,7 +5,7 @@ What is set on aiortc stands here, and nowhere else.
 
 import asyncio
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aioice.ice
@@ -30,6 +30,7 @@ from aiortc.rtp import (
     pack_header_extensions,
     unpack_header_extensions,
 )
+from av import VideoFrame
 
 from digitalmask.errors import SignallingError
 from digitalmask.relay.codecs import (
@@ -162,6 +163,32 @@ def receive_at_once(connection: RTCPeerConnection) -> None:
         if transceiver.kind == "video":
             _put_in(transceiver.receiver, "jitter_buffer", JitterBuffer, VideoJitterBuffer())
             _put_in(transceiver.receiver, "decoder_queue", queue.Queue, DecoderQueue())
+
+
+class _TappedQueue(asyncio.Queue[Any]):
+    """In the place of a track's queue of decoded frames: hands them on in the decoder's thread."""
+
+    def __init__(self, on_frame: Callable[[VideoFrame], None]) -> None:
+        super().__init__()
+        self._on_frame = on_frame
+
+    def put(self, item: Any) -> Coroutine[Any, Any, None]:
+        """A frame, or None at the end; aiortc runs what it returns on the loop."""
+        if isinstance(item, VideoFrame):
+            self._on_frame(item)
+            return asyncio.sleep(0)
+        return super().put(item)
+
+
+def take_frames(track: MediaStreamTrack, on_frame: Callable[[VideoFrame], None]) -> None:
+    """Give a received track's frames to `on_frame`, in the decoder's thread, and to nobody else.
+
+    Before anything is received. Errors: RuntimeError where this aiortc has no place for it.
+    """
+    received: Any = track
+    if not isinstance(getattr(received, "_queue", None), asyncio.Queue):
+        raise RuntimeError("this aiortc keeps its decoded frames elsewhere: 1.16 is expected")
+    received._queue = _TappedQueue(on_frame)
 
 
 def put_encoder(sender: RTCRtpSender, encoder: object) -> None:

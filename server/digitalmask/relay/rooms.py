@@ -77,12 +77,12 @@ class Room:
             stream = self._free_stream()
         session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=True)
         self._sessions[session.id] = session
-        taken = (
-            self._take_patient_track if invitation.role is Role.PATIENT else self._take_doctor_track
-        )
         if invitation.role is Role.PATIENT:
             self._start_pipeline()
-        return session, await self._connect(session, offer, lambda track: taken(session, track), ())
+            return session, await self._connect(session, offer, self._take_patient_track, ())
+        return session, await self._connect(
+            session, offer, lambda track: self._take_doctor_track(session, track), ()
+        )
 
     async def watch(self, invitation: Invitation, stream: str, offer: str) -> tuple[Session, str]:
         """WHEP: send one of the room's streams."""
@@ -208,11 +208,11 @@ class Room:
             # Joins its threads; the loop must not wait for a hanging stage.
             asyncio.get_running_loop().run_in_executor(None, pipeline.close)
 
-    def _take_patient_track(self, session: Session, track: MediaStreamTrack) -> None:
+    def _take_patient_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
             self._voice.take_from(track)
         elif self._pipeline is not None:
-            session.tasks.append(asyncio.create_task(watch_camera(track, self._pipeline.submit)))
+            watch_camera(track, self._pipeline.submit)
 
     def _take_doctor_track(self, session: Session, track: MediaStreamTrack) -> None:
         self._doctors.setdefault(session.stream, []).append(track)

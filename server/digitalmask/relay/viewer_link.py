@@ -8,9 +8,9 @@ from digitalmask.relay.codecs import LEAST_BIT_S
 # at its limit estimates up to 1.5 times what comes (draft-ietf-rmcat-gcc-02, 4).
 _CONGESTED = 0.9
 _CONGESTED_FOR_S = 0.5
-# Wishes for a key frame: what a viewer that loses too much sends, and one that has just come.
+# Wishes for a key frame, of which a viewer that has just come has one too.
 _MOST_KEY_FRAMES, _KEY_FRAMES_WITHIN_S = 2, 10.0
-_ARRIVAL_S = 1.0
+_SAME_WISH_S = 0.4  # those of one loss, or of its arrival, come in a burst
 # draft-ietf-rmcat-gcc-02, 6: the rate falls with more than 10 % lost and rises below 2 %.
 _MUCH_LOST, _LITTLE_LOST = 0.10, 0.02
 _RISE = 1.08
@@ -30,8 +30,7 @@ _MOST_REMEMBERED = 512
 class ViewerLink:
     """One viewer's feedback, on the event loop; times in seconds of any one clock."""
 
-    def __init__(self, now_s: float) -> None:
-        self._came_at_s = now_s
+    def __init__(self) -> None:
         self._estimate_bit_s: int | None = None
         self._lossless_bit_s: float | None = None
         self._congested_since_s: float | None = None
@@ -50,7 +49,7 @@ class ViewerLink:
 
     def key_frame_wanted(self, now_s: float) -> None:
         """The viewer cannot decode what it has."""
-        if now_s - self._came_at_s < _ARRIVAL_S:
+        if self._asked_at_s and now_s - self._asked_at_s[-1] < _SAME_WISH_S:
             return
         self._asked_at_s.append(now_s)
         often = len(self._asked_at_s) > _MOST_KEY_FRAMES
