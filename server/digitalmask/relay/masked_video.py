@@ -172,9 +172,10 @@ class MaskedVideoTrack(MediaStreamTrack):
     def want_key_frame(self) -> None:
         """The viewer asks for a key frame."""
         self._link.key_frame_wanted(time.monotonic())
+        self._settle()
+        # One that is set apart for it has its key frame from there.
         if self._encoding is not None:
             self._encoding.want_key_frame()
-        self._settle()
 
     def estimated(self, bit_s: int) -> None:
         """The viewer has said what its network carries."""

@@ -8,11 +8,12 @@ from digitalmask.relay.codecs import LEAST_BIT_S
 # at its limit estimates up to 1.5 times what comes (draft-ietf-rmcat-gcc-02, 4).
 _CONGESTED = 0.9
 _CONGESTED_FOR_S = 0.5
-# Wishes for a key frame, of which a viewer that has just come has one too.
-_MOST_KEY_FRAMES, _KEY_FRAMES_WITHIN_S = 2, 10.0
+# Wishes for a key frame; what a viewer is sent starts with one, so that it need not ask.
+_MOST_KEY_FRAMES, _KEY_FRAMES_WITHIN_S = 1, 10.0
 _SAME_WISH_S = 0.4  # those of one loss, or of its arrival, come in a burst
 # draft-ietf-rmcat-gcc-02, 6: the rate falls with more than 10 % lost and rises below 2 %.
 _MUCH_LOST, _LITTLE_LOST = 0.10, 0.02
+_MOST_LOST = 0.3
 _RISE = 1.08
 # The rest is for what is sent again and for key frames.
 _OWN_SHARE = 0.8
@@ -70,8 +71,10 @@ class ViewerLink:
     def lost(self, share: float, sent_bit_s: float, now_s: float) -> None:
         """The viewer has said what share of the packets was lost (RTCP receiver report)."""
         if share > _MUCH_LOST:
-            base = self._lossless_bit_s or sent_bit_s
-            self._lossless_bit_s = max(LEAST_BIT_S, base * (1.0 - 0.5 * share))
+            # With so much lost the network is full: what came through is what it carries.
+            base = min(self._lossless_bit_s or sent_bit_s, sent_bit_s)
+            kept = 1.0 - (0.5 * share if share < _MOST_LOST else share)
+            self._lossless_bit_s = max(LEAST_BIT_S, base * kept)
             self._part(now_s)
         elif share < _LITTLE_LOST and self._lossless_bit_s is not None:
             self._lossless_bit_s *= _RISE
