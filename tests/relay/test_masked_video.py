@@ -80,6 +80,7 @@ async def test_viewers_of_a_codec_get_the_same_frames_and_stamps_keep_their_dist
     assert np.diff(first.stamps).tolist() == [3100, 2900]
     assert first.keys == other.keys == [True, False, False]
     assert video.encodings == 2
+    assert video.encode_ms > 0.0
     video.close()
     assert video.encodings == 0
 

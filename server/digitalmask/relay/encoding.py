@@ -48,6 +48,7 @@ class Encoding:
         self._key_at_s = -key_interval_s
         self._sizes: deque[tuple[float, int]] = deque()
         self._left_out = 0
+        self.encode_ms = 0.0  # of the last picture
         self._thread = threading.Thread(target=self._work, name="mask-encoder", daemon=True)
         self._thread.start()
 
@@ -64,6 +65,11 @@ class Encoding:
         since_s = time.monotonic() - _RATE_OVER_S
         return 8.0 * sum(size for at_s, size in list(self._sizes) if at_s >= since_s) / _RATE_OVER_S
 
+    @property
+    def replaced(self) -> int:
+        """How many pictures a newer one replaced before they were coded."""
+        return self._newest.replaced
+
     def close(self) -> None:
         """End the thread."""
         self._newest.close()
@@ -77,12 +83,14 @@ class Encoding:
                 continue
             now_s = time.monotonic()
             key = self._key_wanted.is_set() and now_s - self._key_at_s >= self._key_interval_s
+            started_s = time.perf_counter()
             try:
                 coded = self._encoder.encode(planes, timestamp, bit_s, key)
             except av.FFmpegError as error:
                 _log.warning("a mask was not coded (%s); the codec starts anew", error.strerror)
                 self._encoder = MaskEncoder(self._encoder.mime_type)
                 continue
+            self.encode_ms = (time.perf_counter() - started_s) * 1e3
             if coded.key:
                 self._key_at_s = now_s
                 self._key_wanted.clear()

@@ -57,6 +57,16 @@ class MaskedVideo:
         """How many encodings there are now."""
         return len(self._sent)
 
+    @property
+    def encode_ms(self) -> float:
+        """Milliseconds that the slowest encoding took for its last picture; 0 where none is."""
+        return max((encoding.encode_ms for encoding in self._sent), default=0.0)
+
+    @property
+    def replaced(self) -> int:
+        """How many pictures were not coded, for a newer one came before their turn."""
+        return sum(encoding.replaced for encoding in self._sent)
+
     def publish(self, masked: MaskedFrame) -> None:
         """Send a frame to all viewers."""
         if not isinstance(masked, MaskedFrame):

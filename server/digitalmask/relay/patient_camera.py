@@ -26,7 +26,9 @@ def watch_camera(track: MediaStreamTrack, submit: Callable[[PatientFrame], None]
     def convert(frame: VideoFrame) -> None:
         arrived_at_s = time.monotonic()
         try:
-            rgb = frame.to_ndarray(format="rgb24")
+            # One thread: by itself FFmpeg takes all, and each conversion waits for the one that a
+            # busy masker holds up (p95 8.6 ms in place of 0.6 at 640x480).
+            rgb = frame.reformat(format="rgb24", threads=1).to_ndarray()
         except (av.FFmpegError, ValueError) as error:  # its message could quote the picture
             _log.warning("a camera's frame cannot be converted: %s", type(error).__name__)
             return

@@ -124,6 +124,10 @@ class Room:
     def describe(self, invitation: Invitation) -> dict[str, Any]:
         """What the pages are told of the room."""
         status = PipelineStatus() if self._pipeline is None else self._pipeline.status()
+        stage_ms, replaced = dict(status.stage_ms), status.replaced
+        if self._masked is not None and self._masked.encodings:
+            stage_ms["encode"] = self._masked.encode_ms
+            replaced += self._masked.replaced
         present = bool(self._publishing(Role.PATIENT))
         streams = [{"id": PATIENT_STREAM, "name": self._name_of(PATIENT_STREAM) or "Patient"}]
         streams += [
@@ -136,8 +140,8 @@ class Room:
                 "present": present,
                 "tracking": (status.tracking if present else Tracking.WAITING).value,
                 "fps": round(status.fps, 1),
-                "stage_ms": {name: round(ms, 1) for name, ms in status.stage_ms.items()},
-                "replaced": status.replaced,
+                "stage_ms": {name: round(ms, 1) for name, ms in stage_ms.items()},
+                "replaced": replaced,
             },
             "streams": streams,
             "you": {"role": invitation.role.value, "name": invitation.name},
