@@ -11,8 +11,6 @@ const GRACE_MS = 4000;
 /** A stream that brings nothing for so long has ended: the relay sends cards all the time. */
 const SILENCE_LIMIT_MS = 8000;
 const SILENCE_LOOK_MS = 2000;
-/** Chromium starts at 300 kbit/s and takes 20 s to rise, unless the answer says otherwise. */
-const START_KBIT_S = 2000;
 
 /** One session with the server. */
 export class Session {
@@ -154,7 +152,7 @@ async function connect(connection, url, token) {
     if (reply.status !== 201) throw serverRefusal(reply.status, body);
     const address = new URL(reply.headers.get("Location") ?? "", reply.url).href;
     session = new Session(connection, address, token);
-    await connection.setRemoteDescription({ type: "answer", sdp: startingFast(body) });
+    await connection.setRemoteDescription({ type: "answer", sdp: body });
     await connected(connection);
     return session;
   } catch (error) {
@@ -177,28 +175,6 @@ function connected(connection) {
     setTimeout(refuse, CONNECTING_LIMIT_MS);
     look();
   });
-}
-
-/**
- * The answer with a starting bitrate for each video codec, where it names none.
- * @param {string} sdp
- */
-function startingFast(sdp) {
-  if (sdp.includes("x-google-start-bitrate")) return sdp;
-  const setting = `x-google-start-bitrate=${START_KBIT_S}`;
-  return sdp.split(/^(?=m=)/m).map((section) => {
-    if (!section.startsWith("m=video")) return section;
-    return section.replace(
-      /^a=rtpmap:(\d+) (?:VP8|VP9|H264|AV1)\/90000\r?\n/gm,
-      (line, /** @type {string} */ type) => {
-        const parameters = new RegExp(`^a=fmtp:${type} `, "m");
-        return parameters.test(section) ? line : `${line}a=fmtp:${type} ${setting}\r\n`;
-      },
-    ).replace(
-      /^(a=fmtp:(\d+) )(?!apt=|x-google-start)/gm,
-      (_all, /** @type {string} */ head) => `${head}${setting};`,
-    );
-  }).join("");
 }
 
 /** @param {RTCPeerConnection} connection */

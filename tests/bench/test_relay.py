@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from digitalmask.bench.camera import read_video
+from digitalmask.bench.packet_times import PacketTimes
 from digitalmask.bench.recovery import recovery
-from digitalmask.bench.relay import SIZE, match_stamps, read_video
+from digitalmask.bench.stamps import match_stamps
 from digitalmask.errors import MediaError
 
 
@@ -45,10 +47,23 @@ def test_a_file_that_is_no_video_gives_one_clear_line(tmp_path: Path) -> None:
     file = tmp_path / "notes.mp4"
     file.write_text("not a video")
     with pytest.raises(MediaError, match="cannot read a video"):
-        read_video(file)
+        read_video(file, (640, 480))
 
 
 @pytest.mark.data
 def test_a_portrait_video_is_cropped_to_the_measured_size(test_data: Path) -> None:
-    frames = read_video(test_data / "video" / "s20.mp4")
-    assert frames[0].shape == (SIZE[1] * 3 // 2, SIZE[0])
+    for width, height in ((640, 480), (1280, 720)):
+        frames = read_video(test_data / "video" / "s20.mp4", (width, height))
+        assert frames[0].shape == (height * 3 // 2, width)
+
+
+def test_packets_in_and_out_are_matched_by_frame_though_sources_and_clocks_differ() -> None:
+    jitter = random.Random(5)
+    times = PacketTimes()
+    stamps = [number * 3000 + jitter.randrange(90) for number in range(300)]
+    times.last_in_at_s = {7: {stamp: number / 30 for number, stamp in enumerate(stamps)}}
+    sound = {number * 960: number / 50 for number in range(300)}
+    picture = {stamp + 77_777: number / 30 + 0.02 for number, stamp in enumerate(stamps)}
+    times.first_out_at_s = {8: sound, 9: picture}
+    assert times.added_ms(3.0) == {"added_ms_p50": 20.0, "added_ms_p95": 20.0}
+    assert times.added_ms(30.0) == {}

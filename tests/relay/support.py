@@ -107,16 +107,18 @@ class Relay:
     def publisher(self, token: str, *tracks: MediaStreamTrack) -> WhipClient:
         return WhipClient(f"{self.url}/whip/{self.room}", token, tracks)
 
-    def viewer(self, token: str, stream: str = "patient") -> WhipClient:
-        return WhipClient(f"{self.url}/whep/{self.room}/{stream}", token)
+    def viewer(self, token: str, stream: str = "patient", at_once: bool = False) -> WhipClient:
+        return WhipClient(f"{self.url}/whep/{self.room}/{stream}", token, at_once=at_once)
 
 
 @asynccontextmanager
 async def running_relay(
-    folder: Path, slow_s: Callable[[], float] = lambda: 0.0
+    folder: Path,
+    slow_s: Callable[[], float] = lambda: 0.0,
+    masker: type[GreenMasker] = GreenMasker,
 ) -> AsyncIterator[Relay]:
     """A relay until the block ends."""
-    rooms = Rooms(lambda: cast(Masker, GreenMasker(slow_s)), folder / "rooms.json")
+    rooms = Rooms(lambda: cast(Masker, masker(slow_s)), folder / "rooms.json")
     server = TestServer(make_app(rooms, KEYS, []), host="127.0.0.1")
     await server.start_server()
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from av import AudioFrame, VideoFrame
 
-from digitalmask.bench.relay import match_stamps
+from digitalmask.bench.stamps import match_stamps
 from digitalmask.errors import SignallingError
 from digitalmask.relay.invitations import Role
 from tests.relay.support import (

@@ -1,8 +1,9 @@
-"""The relay that is measured, in a process of its own: `python -m … masked|passthrough [SLOW_S]`.
+"""The relay that is measured, in a process of its own: `python -m … KIND SLOW_S SETTLE_S`.
 
 `masked` is the product's own application. `passthrough` is a stock aiortc relay that masks nothing:
 the floor that the same wire, codec and machine set; it exists for the comparison alone and listens
-on 127.0.0.1. Prints one JSON line (address, room, tokens), and ends when standard input does.
+on 127.0.0.1. Prints one JSON line (address, room, tokens), ends when standard input does, and
+then prints another: what it added (`PacketTimes.added_ms`).
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from aiohttp import web
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 
+from digitalmask.bench.packet_times import PacketTimes
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import FrameMasker, isolated, make_masker
@@ -86,7 +88,9 @@ def _passthrough() -> web.Application:
     return app
 
 
-async def _serve(kind: str, slow_s: float, folder: Path) -> None:
+async def _serve(kind: str, slow_s: float, settle_s: float, folder: Path) -> None:
+    times = PacketTimes()
+    times.note()
     keys = Keys("k" * 48, "a" * 48)  # good for this process and this loopback address alone
     room_id = "bench"
     if kind == "masked":
@@ -105,6 +109,7 @@ async def _serve(kind: str, slow_s: float, folder: Path) -> None:
         "room": room_id,
         "patient": invite(keys.invitations, room_id, Role.PATIENT),
         "doctor": invite(keys.invitations, room_id, Role.DOCTOR),
+        "observer": invite(keys.invitations, room_id, Role.OBSERVER),
     }
     print(json.dumps(ready), flush=True)
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -115,14 +120,15 @@ async def _serve(kind: str, slow_s: float, folder: Path) -> None:
 
     threading.Thread(target=wait_for_end, daemon=True).start()
     await ended.wait()
+    print(json.dumps(times.added_ms(settle_s)), flush=True)
     await runner.cleanup()
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    slow_s = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+    kind, slow_s, settle_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_serve(sys.argv[1], slow_s, Path(folder)))
+        asyncio.run(_serve(kind, slow_s, settle_s, Path(folder)))
 
 
 if __name__ == "__main__":

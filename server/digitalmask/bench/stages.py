@@ -20,14 +20,13 @@ from digitalmask.anatomy import MaskEstimator
 from digitalmask.assets.head import load_head
 from digitalmask.errors import MediaError
 from digitalmask.media.frame_clock import FrameClock
-from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.reader import VideoReader
-from digitalmask.relay.codecs import get_encoder
+from digitalmask.relay.codecs import H264, VP8, MaskEncoder, examination_bit_s
 from digitalmask.rendering import MaskRenderer
 from digitalmask.tracking import FaceTracker, load_networks
 
-CODECS = ("VP8", "H264")
+CODECS = (VP8, H264)
 STAGES = ("decode", "track", "anatomy", "draw", "encode")
 _RATE, _CLOCK = 30, Fraction(1, 90000)
 # The first frames bring key frames, compiled shaders and memory.
@@ -77,8 +76,9 @@ def summary(taken_ms: list[dict[str, float]]) -> dict[str, object]:
 
 def _run(pictures: list[Picture], codec: str) -> list[dict[str, float]]:
     """Each frame's milliseconds by stage; without those that it did not reach."""
-    parameters = RTCRtpCodecParameters(mimeType=f"video/{codec}", clockRate=90000, payloadType=96)
-    decoder, encoder = get_decoder(parameters), get_encoder(parameters)
+    parameters = RTCRtpCodecParameters(mimeType=codec, clockRate=90000, payloadType=96)
+    decoder, encoder = get_decoder(parameters), MaskEncoder(codec)
+    bit_s = examination_bit_s(pictures[0].shape[1], pictures[0].shape[0])
     head = load_head()
     tracker, estimator = FaceTracker(load_networks("cpu")), MaskEstimator(head)
     renderer = MaskRenderer(head)
@@ -107,7 +107,8 @@ def _run(pictures: list[Picture], codec: str) -> list[dict[str, float]]:
             with _timed(taken, "draw"):
                 masked = renderer.draw(state, (frame.width, frame.height), clock)
             with _timed(taken, "encode"):
-                encoder.encode(_for_encoder(masked))
+                planes = cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420)
+                encoder.encode(np.asarray(planes, np.uint8), clock.pts, bit_s)
     finally:
         renderer.close()
     return taken_ms
@@ -120,24 +121,16 @@ def _timed(taken: dict[str, float], stage: str) -> Iterator[None]:
     taken[stage] = (time.perf_counter() - started) * 1e3
 
 
-def _for_encoder(masked: MaskedFrame) -> VideoFrame:
-    """As `relay.masked_video` makes it."""
-    planes = cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420)
-    frame = VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")
-    frame.pts, frame.time_base = masked.clock.pts, masked.clock.time_base
-    return frame
-
-
 def _coded(pictures: list[Picture], codec: str) -> Iterator[bytes]:
     """The benchmark's film, coded in real time as a patient's browser codes its camera."""
-    context = av.CodecContext.create("libx264" if codec == "H264" else "libvpx", "w")
+    context = av.CodecContext.create("libx264" if codec == H264 else "libvpx", "w")
     assert isinstance(context, VideoCodecContext)  # noqa: S101 - for the type
     height, width = pictures[0].shape[:2]
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.time_base, context.framerate = _CLOCK, Fraction(_RATE)
     context.bit_rate = _CAMERA_BIT_S[width, height]
     context.gop_size, context.thread_count = 3000, 1
-    if codec == "H264":
+    if codec == H264:
         context.options = {"preset": "veryfast", "tune": "zerolatency", "profile": "baseline"}
     else:
         context.options = {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0"}

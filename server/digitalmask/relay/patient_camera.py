@@ -1,47 +1,38 @@
-"""Takes the patient's frames off the wire and hands the newest to the patient's loop."""
+"""Takes the patient's frames off the wire and hands them to the patient's loop."""
 
-import asyncio
+import logging
 import time
 from collections.abc import Callable
 from fractions import Fraction
 
+import av
 import numpy as np
 from aiortc import MediaStreamTrack
-from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.relay.peer import take_frames
+
+_log = logging.getLogger(__name__)
 
 
-async def watch_camera(track: MediaStreamTrack, submit: Callable[[PatientFrame], None]) -> None:
-    """Take every frame at once (the receiver's queue has no bound) until the track ends.
+def watch_camera(track: MediaStreamTrack, submit: Callable[[PatientFrame], None]) -> None:
+    """Hand on every frame from the decoder's own thread: no other thread is waited for.
 
-    A frame that arrives while another is converted replaces one that waits.
+    Before anything is received; `submit` must not wait. Nobody else can get the track's frames.
     """
-    newest: tuple[VideoFrame, float] | None = None
-    arrived = asyncio.Event()
 
-    async def convert() -> None:
-        nonlocal newest
-        while True:
-            await arrived.wait()
-            arrived.clear()
-            if newest is None:
-                continue
-            (frame, arrived_at_s), newest = newest, None
-            rgb = await asyncio.to_thread(frame.to_ndarray, format="rgb24")
-            clock = FrameClock(arrived_at_s, frame.pts or 0, frame.time_base or Fraction(1, 90000))
-            submit(PatientFrame(clock, np.asarray(rgb, np.uint8)))
+    def convert(frame: VideoFrame) -> None:
+        arrived_at_s = time.monotonic()
+        try:
+            # One thread: by itself FFmpeg takes all, and each conversion waits for the one that a
+            # busy masker holds up (p95 8.6 ms in place of 0.6 at 640x480).
+            rgb = frame.reformat(format="rgb24", threads=1).to_ndarray()
+        except (av.FFmpegError, ValueError) as error:  # its message could quote the picture
+            _log.warning("a camera's frame cannot be converted: %s", type(error).__name__)
+            return
+        clock = FrameClock(arrived_at_s, frame.pts or 0, frame.time_base or Fraction(1, 90000))
+        submit(PatientFrame(clock, np.asarray(rgb, np.uint8)))
 
-    converting = asyncio.create_task(convert())
-    try:
-        while True:
-            frame = await track.recv()
-            if isinstance(frame, VideoFrame):
-                newest = (frame, time.monotonic())
-                arrived.set()
-    except MediaStreamError:
-        return
-    finally:
-        converting.cancel()
+    take_frames(track, convert)

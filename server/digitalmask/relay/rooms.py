@@ -77,12 +77,12 @@ class Room:
             stream = self._free_stream()
         session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=True)
         self._sessions[session.id] = session
-        taken = (
-            self._take_patient_track if invitation.role is Role.PATIENT else self._take_doctor_track
-        )
         if invitation.role is Role.PATIENT:
             self._start_pipeline()
-        return session, await self._connect(session, offer, lambda track: taken(session, track), ())
+            return session, await self._connect(session, offer, self._take_patient_track, ())
+        return session, await self._connect(
+            session, offer, lambda track: self._take_doctor_track(session, track), ()
+        )
 
     async def watch(self, invitation: Invitation, stream: str, offer: str) -> tuple[Session, str]:
         """WHEP: send one of the room's streams."""
@@ -124,6 +124,10 @@ class Room:
     def describe(self, invitation: Invitation) -> dict[str, Any]:
         """What the pages are told of the room."""
         status = PipelineStatus() if self._pipeline is None else self._pipeline.status()
+        stage_ms, replaced = dict(status.stage_ms), status.replaced
+        if self._masked is not None and self._masked.encodings:
+            stage_ms["encode"] = self._masked.encode_ms
+            replaced += self._masked.replaced
         present = bool(self._publishing(Role.PATIENT))
         streams = [{"id": PATIENT_STREAM, "name": self._name_of(PATIENT_STREAM) or "Patient"}]
         streams += [
@@ -136,8 +140,8 @@ class Room:
                 "present": present,
                 "tracking": (status.tracking if present else Tracking.WAITING).value,
                 "fps": round(status.fps, 1),
-                "stage_ms": {name: round(ms, 1) for name, ms in status.stage_ms.items()},
-                "replaced": status.replaced,
+                "stage_ms": {name: round(ms, 1) for name, ms in stage_ms.items()},
+                "replaced": replaced,
             },
             "streams": streams,
             "you": {"role": invitation.role.value, "name": invitation.name},
@@ -208,11 +212,11 @@ class Room:
             # Joins its threads; the loop must not wait for a hanging stage.
             asyncio.get_running_loop().run_in_executor(None, pipeline.close)
 
-    def _take_patient_track(self, session: Session, track: MediaStreamTrack) -> None:
+    def _take_patient_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "audio":
             self._voice.take_from(track)
         elif self._pipeline is not None:
-            session.tasks.append(asyncio.create_task(watch_camera(track, self._pipeline.submit)))
+            watch_camera(track, self._pipeline.submit)
 
     def _take_doctor_track(self, session: Session, track: MediaStreamTrack) -> None:
         self._doctors.setdefault(session.stream, []).append(track)
