@@ -162,7 +162,8 @@ class MaskEstimator:
             own = self._learn_neutral(places, scores, at_s)
         moved = places - own
         # What moves the whole face is a trace of the pose, not an expression.
-        moved -= (self._turning @ moved.reshape(-1)).reshape(-1, 3)
+        fields, told = self._turning
+        moved -= (fields @ (told @ moved.reshape(-1))).reshape(-1, 3)
         self._expression = self._basis.fit(moved, pose.toward_camera(), scores, self._expression)
         own = self._learn_neutral(places, scores, at_s)
 
@@ -317,9 +318,9 @@ def _lid_offsets(head: Head, side: int) -> Floats:
     return np.asarray(np.stack([reading.upper_mm, reading.lower_mm]) - margins, np.float64)
 
 
-def _turning_part(model: LandmarkModel) -> Floats:
-    """(3n, 3n): of displacements of the points, the part that is a shift, a turn or a scaling of
-    the whole, as the points say that tell the pose.
+def _turning_part(model: LandmarkModel) -> tuple[Floats, Floats]:
+    """(3n, 7) and (7, 3n), whose product is of displacements of the points the part that is a
+    shift, a turn or a scaling of the whole, as the points say that tell the pose.
     """
     count = len(model.mean_mm)
     fields = np.zeros((count, 3, 7))
@@ -331,7 +332,7 @@ def _turning_part(model: LandmarkModel) -> Floats:
     told[model.rigid] = np.exp(-model.log_variance[0, model.rigid])
     flat = fields.reshape(-1, 7)
     weighted = flat * np.repeat(told, 3)[:, None]
-    return np.asarray(flat @ np.linalg.solve(flat.T @ weighted, weighted.T))
+    return flat, np.asarray(np.linalg.solve(flat.T @ weighted, weighted.T))
 
 
 def _close(
