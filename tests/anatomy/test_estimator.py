@@ -147,7 +147,7 @@ def whiter(seen: FaceObservation, whiteness: float) -> FaceObservation:
     return replace(seen, right_eye=right, left_eye=left)
 
 
-@pytest.mark.parametrize(("left", "opening_mm"), [(0.35, 0.0), (0.55, 0.75), (0.66, 1.5)])
+@pytest.mark.parametrize(("left", "opening_mm"), [(0.35, 0.0), (0.52, 0.75), (0.63, 1.5)])
 def test_an_eye_that_closes_is_as_far_open_as_it_is_white(
     head: Head, left: float, opening_mm: float
 ) -> None:

@@ -80,7 +80,7 @@ _PUPIL_TIME_CONSTANT_S = 0.4
 _BLINK_BEGINS, _BLINK_ENDS = 0.35, 0.62
 # An eye is less white the farther its lids cover it: what a picture of 640 pixels, that mixes them,
 # leaves of the open eye's whiteness, and the aperture in mm (simulated patients of all skins).
-_WHITE_LEFT = np.array([0.40, 0.55, 0.66, 0.80])
+_WHITE_LEFT = np.array([0.38, 0.52, 0.63, 0.76])
 _WHITE_APERTURE_MM = np.array([0.0, 0.75, 1.5, 3.4])
 _OPEN_MM, _OPEN_SCORE = 6.0, 0.25
 # It is believed as far as the blink score speaks for it: an eye that squints is less white as well.
