@@ -138,6 +138,20 @@ def test_a_blink_closes_one_eye_and_not_the_other(head: Head) -> None:
     assert state.right.upper_lid_mm[1] - state.right.lower_lid_mm[1] > 5.0
 
 
+def test_lids_that_close_stay_where_they_are_though_the_iris_behind_them_is_made_up(
+    head: Head,
+) -> None:
+    blink = {score_of("eyeBlinkLeft"): 0.8, score_of("eyeBlinkRight"): 0.8}
+    estimator = MaskEstimator(head)
+    before = settle(estimator, head, Truth())
+    for frame in range(4):
+        seen = observe(head, Truth(scores=blink), 1 + frame / 30)
+        left = replace(seen.left_eye, iris_px=seen.left_eye.iris_px + [0.0, 4.0])
+        state = estimator.estimate(replace(seen, left_eye=left))
+    assert state.left.gaze_pitch_deg == pytest.approx(before.left.gaze_pitch_deg, abs=0.5)
+    assert state.left.lower_lid_mm[1] == pytest.approx(before.left.lower_lid_mm[1], abs=0.5)
+
+
 def whiter(seen: FaceObservation, whiteness: float) -> FaceObservation:
     """The same with lids whose edges were found and so much white between them."""
     right, left = (

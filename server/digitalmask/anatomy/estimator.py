@@ -71,6 +71,9 @@ _EXPRESSION_GATE = Gate(noise=0.02)
 # How far an edge that is found, and a point of the network, is off from frame to frame, in pixels
 # (simulated patients with the noise of a webcam; quiet stretches of the test videos).
 _EDGE_NOISE_PX, _POINT_NOISE_PX = 0.02, 0.25
+# Eyes turn by 40 degrees at most, and rarely. Farther aside a part of the iris is hidden, and an
+# error of the eye's centre weighs more and more.
+_FREE_DEG, _FAR_SHARE, _FARTHEST_DEG = 25.0, 0.6, 50.0
 # Between narrower lids the iris is not seen: the eye looks on where it looked.
 _SEEING_MM = 2.0
 _PUPIL_TIME_CONSTANT_S = 0.4
@@ -230,29 +233,34 @@ class MaskEstimator:
             reading.upper_mm - offsets[0], reading.lower_mm - offsets[1], blink, unsure
         )
         upper = self._covered(side, outline.whiteness, upper, lower, blink, at_s)
-        lids = self._lid_filters[side](
-            np.concatenate([upper, lower]), at_s, _noise_px(outline.lids_sure) * mm_a_pixel
-        )
         gaze = self._gaze_filters[side].value
         if gaze is None or upper[1] - lower[1] > _SEEING_MM:
             gaze = self._gaze_filters[side](
-                np.clip(reading.gaze_deg, -50.0, 50.0),
+                _within_reach(reading.gaze_deg),
                 at_s,
                 float(
                     np.degrees(_noise_px(outline.iris_sure) * mm_a_pixel / LIMBUS_FROM_CENTRE_MM)
                 ),
             )
+        # The lids stand where they were seen, which was read beside another pupil than is drawn:
+        # behind a closed lid the network makes it up.
+        seen, drawn = np.sin(np.radians([reading.gaze_deg[1], gaze[1]]))
+        lids = self._lid_filters[side](
+            np.concatenate([upper, lower]) + LIMBUS_FROM_CENTRE_MM * (seen - drawn),
+            at_s,
+            _noise_px(outline.lids_sure) * mm_a_pixel,
+        )
         pupil = self._pupils[side]
         if outline.pupil_share is not None:
             pupil(np.array([outline.pupil_share * IRIS_DIAMETER_MM]), at_s)
         heights = lids.tolist()
-        seen = EyeState(
+        state = EyeState(
             gaze_yaw_deg=float(gaze[0]),
             gaze_pitch_deg=float(gaze[1]),
             upper_lid_mm=(heights[0], heights[1], heights[2]),
             lower_lid_mm=(heights[3], heights[4], heights[5]),
         )
-        return seen if pupil.value is None else replace(seen, pupil_mm=float(pupil.value[0]))
+        return state if pupil.value is None else replace(state, pupil_mm=float(pupil.value[0]))
 
     def _covered(
         self,
@@ -294,6 +302,14 @@ class MaskEstimator:
             _OFFSET_LIMIT_MM * np.tanh(moved / _OFFSET_LIMIT_MM), at_s
         ).tolist()
         return x, y
+
+
+def _within_reach(gaze_deg: Floats) -> Floats:
+    """Gaze as it is up to _FREE_DEG, and drawn in beyond."""
+    size = np.abs(gaze_deg)
+    return np.asarray(np.sign(gaze_deg) * np.minimum(
+        size, _FREE_DEG + _FAR_SHARE * (np.minimum(size, _FARTHEST_DEG) - _FREE_DEG)
+    ))  # fmt: skip
 
 
 def _noise_px(sure: float) -> float:
