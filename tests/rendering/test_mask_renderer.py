@@ -15,7 +15,7 @@ from digitalmask.mask_state import EXPRESSIONS, EyeState, MaskState, neutral_sta
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.rendering import MaskRenderer, mask_camera
 from digitalmask.rendering.backdrop import backdrop
-from digitalmask.rendering.identity import PUPIL, SCLERA
+from digitalmask.rendering.identity import MOUTH, PUPIL, SCLERA
 
 pytestmark = pytest.mark.gl
 CLOCK = FrameClock(1.0, 90_000, Fraction(1, 90_000))
@@ -202,3 +202,17 @@ def test_an_absent_device_is_one_line_that_names_the_packages() -> None:
     with pytest.raises(RenderingError, match="libegl1") as caught:
         MaskRenderer(load_head(), device_index=99)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("yaw_deg", [20.0, 35.0, -35.0])
+def test_no_tooth_stands_alone_in_a_mouth_seen_from_aside(
+    renderer: MaskRenderer, yaw_deg: float
+) -> None:
+    expression = np.zeros(len(EXPRESSIONS), np.float32)
+    expression[EXPRESSIONS.index("jawOpen")] = 0.4
+    turned = Rotation.from_euler("y", yaw_deg, degrees=True).as_matrix()
+    state = replace(neutral_state(), expression=expression, rotation=turned)
+    mouth = renderer.draw_identity(state, SIZE).part == MOUTH
+    bright = drawn(renderer, state)[mouth].mean(axis=-1) > 140
+    assert mouth.sum() > 1000
+    assert bright.mean() < 0.06

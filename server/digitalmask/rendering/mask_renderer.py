@@ -7,6 +7,7 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
 from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, TEETH, Head
@@ -37,6 +38,7 @@ _NECK_SHARE = 0.35
 # Between these heights the neck fades into the backdrop (the skin's shader has them too).
 _FADE_TOP_MM, _FADE_BOTTOM_MM = -112.0, -150.0
 _TEETH_FACING, _TEETH_DEEP_MM = -0.25, 30.0  # z of their normals, and how far back they are drawn
+_LOWER_TEETH_DEEP_MM = 15.0  # the middles of lower ones: behind the canines a cheek hides them
 _LIPS_PARTED_MM = 0.4  # from here on teeth may be seen
 _NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
 _SKULL_MM = (0.0, 10.0, -70.0)
@@ -272,6 +274,12 @@ class MaskRenderer:
         face /= np.linalg.norm(face, axis=1, keepdims=True) + 1e-9
         front = corners[..., 2].max()
         shown = (face[:, 2] > _TEETH_FACING) & (corners[..., 2].max(1) > front - _TEETH_DEEP_MM)
+        enamel = (parts[teeth] == TEETH).all(1)
+        middles = _middles_of_pieces(points, triangles[teeth][enamel])
+        lower_lip = pairs[..., 1].mean()
+        shown[enamel] &= (middles[:, 1] > lower_lip) | (
+            middles[:, 2] > front - _LOWER_TEETH_DEEP_MM
+        )
         self._teeth_mesh = skin_mesh(skin, triangles[teeth][shown])
         self._neck_mesh = skin_mesh(neck, triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)])
         whole = low.max(1) > _FADE_BOTTOM_MM
@@ -628,6 +636,21 @@ def _face_normals(points: Floats, corners: NDArray[np.intp]) -> Floats:
 def _normals_of(points: Floats, triangles: NDArray[np.int32]) -> Floats:
     everywhere = np.ones(len(points), bool)
     return _Normals.of(points, triangles, everywhere).at(points)
+
+
+def _middles_of_pieces(points: Floats, triangles: NDArray[np.int32]) -> Floats:
+    """(T, 3) for each triangle the middle of the piece of the mesh that it hangs together with."""
+    places, welded = np.unique(points.round(2), axis=0, return_inverse=True)
+    ends = welded.reshape(-1)[triangles]
+    edges = csr_array(
+        (np.ones(2 * len(ends)), (ends[:, [0, 1]].ravel(), ends[:, [1, 2]].ravel())),
+        shape=(len(places), len(places)),
+    )
+    piece = connected_components(edges, directed=False)[1][ends[:, 0]]
+    own = points[triangles].mean(axis=1)
+    count = np.bincount(piece)[piece]
+    sums = [np.bincount(piece, own[:, axis])[piece] for axis in range(3)]
+    return np.asarray(np.stack(sums, axis=1) / count[:, None], np.float32)
 
 
 def _crosses(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
