@@ -74,6 +74,8 @@ def add_parser(commands: Any) -> None:
     )
     viewers.add_argument("--json", action="store_true", help="print one JSON object")
     viewers.set_defaults(run=_viewers)
+    every = subjects.add_parser("all", help="all of these, as the table of the README")
+    every.set_defaults(run=_all)
 
 
 def _relay(options: argparse.Namespace) -> int:
@@ -194,6 +196,23 @@ def _stages(options: argparse.Namespace) -> int:
 
         results = measure(file, options.frames)
     _print_nested(results, options.json)
+    return 0
+
+
+def _all(_options: argparse.Namespace) -> int:
+    import subprocess
+
+    from digitalmask.bench.table import RUNS, table
+
+    results = {}
+    for name, arguments in RUNS.items():
+        # Each in a process of its own, which may keep to one core.
+        command = [sys.executable, "-m", "digitalmask", "bench", *arguments, "--json"]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, check=False)  # noqa: S603
+        if ended.returncode:
+            return ended.returncode
+        results[name] = json.loads(ended.stdout)
+    print(table(results))
     return 0
 
 

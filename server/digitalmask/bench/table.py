@@ -1,0 +1,66 @@
+"""The speed table of the README, from the other benchmarks' results."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Results = Mapping[str, Any]
+
+# What is run, in this order: the arguments of `digitalmask bench`.
+RUNS: dict[str, tuple[str, ...]] = {
+    "stages": ("stages",),
+    "track": ("track",),
+    "relay": ("relay", "--size", "all", "--codec", "all", "--seconds", "10"),
+    "viewers": ("viewers",),
+}
+
+
+def table(results: Mapping[str, Results]) -> str:
+    """Markdown, from each run's one JSON object."""
+    blocks = [
+        _stages(results["stages"]),
+        _track(results["track"]),
+        _relay(results["relay"]),
+        _viewers(results["viewers"]),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks)
+
+
+def _rows(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:
+    lines = [head, ("---",) * len(head), *rows]
+    return ["| " + " | ".join(str(each) for each in line) + " |" for line in lines]
+
+
+def _stages(results: Results) -> list[str]:
+    names = ("decode", "track", "anatomy", "draw", "encode", "sum")
+    return _rows(
+        ("one core, ms a frame", *names, "H.264: decode, encode, sum"),
+        [
+            (size, *(each[name] for name in names),
+             ", ".join(str(each[f"h264_{name}"]) for name in ("decode", "encode", "sum")))
+            for size, each in results.items()
+        ],
+    )  # fmt: skip
+
+
+def _track(results: Results) -> list[str]:
+    names = ("ms_p50", "ms_p95", "facelandmarker_ms_p50", "facemesh_ms_p50")
+    return _rows(
+        ("one core, ms a frame", "ours", "95 %", "FaceLandmarker", "FaceMesh"),
+        [(file, *(each[name] for name in names)) for file, each in results.items()],
+    )
+
+
+def _relay(results: Results) -> list[str]:
+    kinds = sorted({name.rsplit(".", 1)[0] for name in results})
+    names = ("fps", "latency_ms_p50", "latency_ms_p95", "added_ms_p50", "cores",
+             "passthrough_latency_ms_p50", "ratio")  # fmt: skip
+    return _rows(
+        ("client to client", "frames a second", "ms", "95 %", "added by the relay", "cores",
+         "stock relay, unmasked", "ratio"),
+        [(kind.replace(".", " "), *(results[f"{kind}.{name}"] for name in names))
+         for kind in kinds],
+    )  # fmt: skip
+
+
+def _viewers(results: Results) -> list[str]:
+    return _rows(("a viewer with 5 % loss and 300 kbit/s", ""), list(results.items()))

@@ -1,0 +1,27 @@
+"""The speed table is made of what the benchmarks print."""
+
+from digitalmask.bench.table import RUNS, table
+
+STAGES = {"decode": 1.1, "track": 2.2, "anatomy": 3.3, "draw": 4.4, "encode": 5.5, "sum": 16.5,
+          "h264_decode": 0.1, "h264_encode": 0.2, "h264_sum": 10.2}  # fmt: skip
+TRACK = {"ms_p50": 5.0, "ms_p95": 6.0, "facelandmarker_ms_p50": 9.0, "facemesh_ms_p50": 3.5}
+RELAY = {"fps": 30.0, "latency_ms_p50": 41, "latency_ms_p95": 59, "added_ms_p50": 34,
+         "cores": 1.1, "passthrough_latency_ms_p50": 80, "ratio": 0.51}  # fmt: skip
+
+
+def test_every_figure_has_its_place() -> None:
+    results = {
+        "stages": {"640x480": STAGES},
+        "track": {"s18.mp4": TRACK},
+        "relay": {f"640x480.h264.{name}": value for name, value in RELAY.items()},
+        "viewers": {"alone_fps": 26.1, "beside_fps": 26.4},
+    }
+    assert set(results) == set(RUNS)
+    blocks = [block.split("\n") for block in table(results).split("\n\n")]
+    assert [len(block) for block in blocks] == [3, 3, 3, 4]
+    for block in blocks:
+        assert len({line.count("|") for line in block}) == 1
+    assert blocks[0][2] == ("| 640x480 | 1.1 | 2.2 | 3.3 | 4.4 | 5.5 | 16.5 | 0.1, 0.2, 10.2 |")
+    assert blocks[1][2] == "| s18.mp4 | 5.0 | 6.0 | 9.0 | 3.5 |"
+    assert blocks[2][2] == "| 640x480 h264 | 30.0 | 41 | 59 | 34 | 1.1 | 80 | 0.51 |"
+    assert blocks[3][2] == "| alone_fps | 26.1 |"
