@@ -1,5 +1,7 @@
 """The speed table is made of what the benchmarks print."""
 
+from typing import Any
+
 from digitalmask.bench.table import RUNS, table
 
 STAGES = {"decode": 1.1, "track": 2.2, "anatomy": 3.3, "draw": 4.4, "encode": 5.5, "sum": 16.5,
@@ -10,7 +12,7 @@ RELAY = {"fps": 30.0, "latency_ms_p50": 41, "latency_ms_p95": 59, "added_ms_p50"
 
 
 def test_every_figure_has_its_place() -> None:
-    results = {
+    results: dict[str, dict[str, Any]] = {
         "stages": {"640x480": STAGES},
         "track": {"s18.mp4": TRACK},
         "relay": {f"640x480.h264.{name}": value for name, value in RELAY.items()},
