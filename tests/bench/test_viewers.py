@@ -63,5 +63,5 @@ async def test_a_viewer_on_a_bad_link_does_not_change_what_another_gets(tmp_path
             task.cancel()
     assert link.dropped > 50
     assert len(bad) > 5
-    assert beside > 0.9 * alone
+    assert beside > 0.8 * alone
     assert len(keys) - keys_alone <= 3  # it came, and asked again before it was set apart
