@@ -5,23 +5,20 @@ in turn, so that a machine that is slower for a while is slower for all. Decodin
 MediaPipe's processes, are not counted.
 """
 
-import contextlib
 import struct
-import subprocess
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import cv2
 import numpy as np
 
 from digitalmask.assets.environments import Say, python_with
 from digitalmask.assets.networks import fetch_bundle
-from digitalmask.errors import MediaError, TrackingError
+from digitalmask.assets.picture_worker import PictureWorker
+from digitalmask.errors import MediaError
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.reader import VideoReader
 from digitalmask.tracking import FaceTracker, load_networks
@@ -115,67 +112,14 @@ def _timer(run: Callable[[PatientFrame], object]) -> Timer:
     return time_of
 
 
-class _Worker:
+class _Worker(PictureWorker):
     """A process that times one of MediaPipe's trackers; use as a context."""
 
     def __init__(self, python: Path, kind: str, bundle: Path) -> None:
         worker = Path(__file__).with_name("mediapipe_worker.py")
-        self._kind = kind
-        # What it has to complain about goes to a file: a pipe that nobody reads would block it.
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed on exit
-        self._process = subprocess.Popen(  # noqa: S603
-            [str(python), "-I", str(worker), kind, str(bundle)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-        )
-
-    def __enter__(self) -> "_Worker":
-        try:
-            self._read(1)
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        try:
-            self._process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._complaints.close()
+        super().__init__(f"MediaPipe's {kind}", python, worker, kind, str(bundle))
 
     def time(self, frame: PatientFrame) -> float:
         """The milliseconds of its call for this frame, negative where it found no face."""
-        stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101 - for the type
-        try:
-            stdin.write(struct.pack("<II", frame.width, frame.height))
-            stdin.write(np.ascontiguousarray(frame.rgb).data)
-            stdin.flush()
-        except OSError as error:
-            raise self._failed() from error
-        return float(struct.unpack("<d", self._read(8))[0])
-
-    def _read(self, count: int) -> bytes:
-        stdout = self._process.stdout
-        assert stdout is not None  # noqa: S101 - for the type
-        data = stdout.read(count)
-        if len(data) < count:
-            raise self._failed()
-        return data
-
-    def _failed(self) -> TrackingError:
-        self._process.wait()
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode("utf-8", "replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-        return TrackingError(f"MediaPipe's {self._kind} ended: {last}")
+        self.send(frame.rgb)
+        return float(struct.unpack("<d", self.read(8))[0])

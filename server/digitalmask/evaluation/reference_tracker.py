@@ -7,22 +7,16 @@ It is independent of this project's tracking and smoothing code, not of its netw
 networks of one bundle. What the network itself cannot see, this judge cannot see either.
 """
 
-import contextlib
-import struct
-import subprocess
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.assets import environments
 from digitalmask.assets.networks import fetch_bundle
-from digitalmask.errors import TrackingError
+from digitalmask.assets.picture_worker import PictureWorker
 
 # The last version of the 0.10 line; it runs with numpy 2 and needs no protobuf. 1.2.3 gives the
 # same points and takes 90 MB more.
@@ -49,7 +43,7 @@ class ReferenceFace:
     matrix: NDArray[np.float64]
 
 
-class ReferenceTracker:
+class ReferenceTracker(PictureWorker):
     """The worker process; use as a context, from one thread.
 
     say: gets a line where the environment has to be made. Errors: AssetError where environment or
@@ -59,81 +53,20 @@ class ReferenceTracker:
     def __init__(self, say: Say) -> None:
         self.bundle = fetch_bundle(_BUNDLE, say)  # MediaPipe's networks and canonical face
         python = environments.python_with(_PACKAGE, "560 MB", say)
-        # What it has to complain about goes to a file: a pipe that nobody reads would block it.
-        self._complaints: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close
         worker = Path(__file__).with_name("reference_worker.py")
-        self._process = subprocess.Popen(  # noqa: S603
-            [str(python), "-I", str(worker), str(self.bundle)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-        )
-        try:
-            if self._read(1) != b"r":
-                raise TrackingError("the reference tracker did not start")
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> "ReferenceTracker":
-        """The tracker itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End the worker."""
-        self.close()
+        super().__init__("the reference tracker", python, worker, str(self.bundle))
 
     def track(self, rgb: NDArray[np.uint8]) -> ReferenceFace | None:
         """The face in one (height, width, 3) picture by itself; None where none is found."""
-        height, width = rgb.shape[:2]
-        stdin = self._process.stdin
-        assert stdin is not None  # noqa: S101 - for the type
-        try:
-            stdin.write(struct.pack("<II", width, height))
-            stdin.write(np.ascontiguousarray(rgb).data)
-            stdin.flush()
-        except OSError as error:
-            raise self._failed() from error
-        if self._read(1) == b"\0":
+        self.send(rgb)
+        if self.read(1) == b"\0":
             return None
-        numbers = np.frombuffer(self._read(_ANSWER_BYTES), "<f4").astype(np.float64)
+        numbers = np.frombuffer(self.read(_ANSWER_BYTES), "<f4").astype(np.float64)
         points, scores, matrix = np.split(numbers, [3 * _POINTS, 3 * _POINTS + _SCORES])
         return ReferenceFace(points.reshape(_POINTS, 3), scores, matrix.reshape(4, 4))
 
-    def close(self) -> None:
-        """End the worker; free to be called again."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        try:
-            self._process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._complaints.close()
-
-    def _read(self, count: int) -> bytes:
-        stdout = self._process.stdout
-        assert stdout is not None  # noqa: S101 - for the type
-        data = stdout.read(count)
-        if len(data) < count:
-            raise self._failed()
-        return data
-
-    def _failed(self) -> TrackingError:
-        self._process.wait()
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode("utf-8", "replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
-        return TrackingError(
-            f"the reference tracker ended with status {self._process.returncode}: {last}"
-        )
+    def _ended(self, status: int) -> str:
+        return f"{super()._ended(status)} with status {status}"
 
 
 def environment_dir() -> Path:
