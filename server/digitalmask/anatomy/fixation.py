@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from digitalmask.anatomy.eyes import LIMBUS_FROM_CENTRE_MM, EyeReading
 from digitalmask.anatomy.pose import Pose, gaze_direction
+from digitalmask.anatomy.smoothing import Correction
 
 Floats = NDArray[np.float64]
 
@@ -36,26 +37,22 @@ class Fixation:
     """The shift of both eyes' centres. One thread at a time."""
 
     def __init__(self) -> None:
-        self.reset()
+        self._shift = Correction(2, _LIMIT_MM, _TIME_CONSTANT_S, _DOUBT_S)
 
     def reset(self) -> None:
         """Forget the patient."""
-        self._mean_mm = np.zeros(2)
-        self._weight_s = _DOUBT_S
-        self._at_s: float | None = None
+        self._shift.reset()
 
     @property
     def shift_mm(self) -> Floats:
         """(3,) in the head frame, model millimetres."""
-        x, y = _LIMIT_MM * np.tanh(self._mean_mm / _LIMIT_MM)
-        return np.array([x, y, 0.0])
+        return np.append(self._shift.value, 0.0)
 
     def __call__(
         self, pose: Pose, readings: Sequence[EyeReading], scale: float, at_s: float
     ) -> None:
         """Take in what was read with the present shift. scale: model millimetres to a real one."""
-        step_s = 1.0 / 30.0 if self._at_s is None else float(np.clip(at_s - self._at_s, 0.0, 0.2))
-        self._at_s = at_s
+        step_s = self._shift.tick(at_s)
         ahead = pose.toward_camera()
         if ahead[2] < _FACING:
             return
@@ -67,7 +64,6 @@ class Fixation:
         if not beside:
             return
         nearest = min(beside, key=lambda offset: float(np.hypot(*offset)))
-        innovation = self.shift_mm[:2] + nearest - self._mean_mm
-        step_s *= max(0.0, 1.0 - (float(np.hypot(*innovation)) / _GLANCE_MM) ** 2) ** 2
-        self._weight_s = min(self._weight_s + step_s, _TIME_CONSTANT_S)
-        self._mean_mm = self._mean_mm + step_s / self._weight_s * innovation
+        off = nearest - self._shift.excess
+        step_s *= max(0.0, 1.0 - (float(np.hypot(*off)) / _GLANCE_MM) ** 2) ** 2
+        self._shift.learn(off, step_s)

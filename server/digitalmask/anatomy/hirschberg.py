@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from digitalmask.anatomy.eyes import IRIS_DIAMETER_MM, LIMBUS_FROM_CENTRE_MM, EyeReading
 from digitalmask.anatomy.pose import Pose, gaze_direction
+from digitalmask.anatomy.smoothing import Correction
 from digitalmask.tracking.observation import CornealReflexes
 
 Floats = NDArray[np.float64]
@@ -36,19 +37,17 @@ class Hirschberg:
     """The correction to the distance between both eyes' centres. One thread at a time."""
 
     def __init__(self) -> None:
-        self.reset()
+        self._apart = Correction(1, _LIMIT_MM, _TIME_CONSTANT_S, _DOUBT_S)
 
     def reset(self) -> None:
         """Forget the patient."""
-        self._mean_mm = 0.0
-        self._weight_s = _DOUBT_S
-        self._at_s: float | None = None
+        self._apart.reset()
 
     @property
     def shifts_mm(self) -> Floats:
         """(2, 3) of the right and the left eye's centre in the head frame, model millimetres."""
-        apart = _LIMIT_MM * np.tanh(self._mean_mm / _LIMIT_MM)
-        return np.array([[-apart / 2, 0.0, 0.0], [apart / 2, 0.0, 0.0]])
+        half = float(self._apart.value[0]) / 2
+        return np.array([[-half, 0.0, 0.0], [half, 0.0, 0.0]])
 
     def __call__(
         self,
@@ -63,8 +62,7 @@ class Hirschberg:
 
         centres_mm: (2, 3) that it was read with. scale: model millimetres to a real one.
         """
-        step_s = 1.0 / 30.0 if self._at_s is None else float(np.clip(at_s - self._at_s, 0.0, 0.2))
-        self._at_s = at_s
+        step_s = self._apart.tick(at_s)
         closed = any(reading.upper_mm[1] - reading.lower_mm[1] < _OPEN_MM for reading in readings)
         if reflexes is None or closed or pose.rotation[2, 2] < _FACING:
             return
@@ -72,11 +70,9 @@ class Hirschberg:
         lines /= np.linalg.norm(lines, axis=1, keepdims=True)
         right, left = (pose.rotation @ gaze_direction(reading.gaze_deg) for reading in readings)
         across = left[0] - right[0]
-        innovation = (across - _across(reflexes, lines)) / pose.rotation[0, 0]
-        innovation *= LIMBUS_FROM_CENTRE_MM * scale
-        self._weight_s = min(self._weight_s + step_s, _TIME_CONSTANT_S)
-        step = float(np.clip(innovation, -_STRANGE_MM, _STRANGE_MM))
-        self._mean_mm += step_s / self._weight_s * step
+        off = (across - _across(reflexes, lines)) / pose.rotation[0, 0]
+        off *= LIMBUS_FROM_CENTRE_MM * scale
+        self._apart.learn(np.clip([off], -_STRANGE_MM, _STRANGE_MM), step_s)
 
 
 def _across(reflexes: CornealReflexes, lines: Floats) -> float:

@@ -94,3 +94,42 @@ class SlowMean:
             self._value = self._value + min(step_s / self._weight_s, 1.0) * (measured - self._value)
         self._at_s = at_s
         return self._value.copy()
+
+
+class Correction:
+    """A bounded correction, learned slowly from by how much its last value was still off.
+
+    It begins at nothing, for which `doubt_s` speak, and stays within `limit`.
+    """
+
+    def __init__(self, size: int, limit: float, time_constant_s: float, doubt_s: float) -> None:
+        self._size, self._limit = size, limit
+        self._time_constant_s, self._doubt_s = time_constant_s, doubt_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all."""
+        self._mean = np.zeros(self._size)
+        self._weight_s = self._doubt_s
+        self._at_s: float | None = None
+
+    @property
+    def value(self) -> Floats:
+        """(size,) the correction."""
+        return np.asarray(self._limit * np.tanh(self._mean / self._limit))
+
+    @property
+    def excess(self) -> Floats:
+        """(size,) what the limit keeps back."""
+        return np.asarray(self._mean - self.value)
+
+    def tick(self, at_s: float) -> float:
+        """The seconds that a frame counts for; to be called for every one, learned from or not."""
+        step_s = 1.0 / 30.0 if self._at_s is None else float(np.clip(at_s - self._at_s, 0.0, 0.2))
+        self._at_s = at_s
+        return step_s
+
+    def learn(self, off: Floats, step_s: float) -> None:
+        """Take in by how much the present value is off."""
+        self._weight_s = min(self._weight_s + step_s, self._time_constant_s)
+        self._mean = self._mean + step_s / self._weight_s * off
