@@ -5,7 +5,6 @@ the two eyeball centres, x towards the patient's left, y up, z out of the face. 
 `models/fit_head.py` from ICT-FaceKit (USC ICT, MIT licence); no person's shape is in it.
 """
 
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.assets.archive import read_archive
 from digitalmask.assets.paths import models_dir
 from digitalmask.errors import AssetError
 from digitalmask.mask_state import EXPRESSIONS
@@ -120,15 +120,13 @@ def load_head(path: Path | None = None) -> Head:
     path: another file than the project's own.
     """
     path = path or models_dir() / "head.npz"
-    try:
-        with np.load(path) as archive:
-            data = {name: archive[name] for name in archive.files}
+    with read_archive(path, "models/fit_head.py") as data:
         head = Head(
             vertices_mm=data["vertices_mm"].astype(np.float32),
             triangles=data["triangles"].astype(np.int32),
             expressions_mm=_expanded(data["expressions"], data["expressions_step_mm"]),
             part=data["part"].astype(np.uint8),
-            occlusion=data["occlusion"].astype(np.float32) / 255,
+            occlusion=data["occlusion"].astype(np.float32) / np.float32(255),
             brow_mm=data["brow_mm"].astype(np.float32),
             lip_mm=data["lip_mm"].astype(np.float32),
             eye_centres_mm=data["eye_centres_mm"].astype(np.float32),
@@ -140,12 +138,6 @@ def load_head(path: Path | None = None) -> Head:
                 data["landmark_expressions"], data["landmark_expressions_step_mm"]
             ),
         )
-    except FileNotFoundError:
-        raise AssetError(
-            f"{path} is missing: get it again with the project, or make it with models/fit_head.py"
-        ) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise AssetError(f"{path} is damaged or of another version: {error}") from None
     if len(head.expressions_mm) != len(EXPRESSIONS):
         raise AssetError(f"{path} has other expressions than this version: get it again")
     return head

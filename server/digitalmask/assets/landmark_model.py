@@ -6,20 +6,19 @@ Its frame is the head frame of `digitalmask.mask_state`, scaled so that everybod
 as the average: model millimetres.
 """
 
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.assets.archive import read_archive
 from digitalmask.assets.paths import models_dir
 from digitalmask.errors import AssetError
 
 Floats = NDArray[np.float64]
 
 POINTS = 468  # of the surface; the irises are no part of it
-VIEW_TERMS = 6
 _LINEAR_TERMS = 3
 _OUTPUTS = 10
 # The eyes turn about centres that lie so far before those of the head's eyeballs, between which
@@ -87,9 +86,8 @@ def load_landmark_model(path: Path | None = None) -> LandmarkModel:
     path: another file than the project's own.
     """
     path = path or models_dir() / "landmarks.npz"
-    try:
-        with np.load(path) as archive:
-            data = {name: archive[name].astype(np.float64) for name in archive.files}
+    with read_archive(path, "models/fit_landmarks.py") as arrays:
+        data = {name: array.astype(np.float64) for name, array in arrays.items()}
         model = LandmarkModel(
             mean_mm=data["mean_mm"],
             bias_mm=data["bias_mm"],
@@ -99,13 +97,6 @@ def load_landmark_model(path: Path | None = None) -> LandmarkModel:
             constant=data["constant"],
             told=data["told"] * data["told_step"],
         )
-    except FileNotFoundError:
-        raise AssetError(
-            f"{path} is missing: get it again with the project, "
-            "or make it with models/fit_landmarks.py"
-        ) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise AssetError(f"{path} is damaged or of another version: {error}") from None
     expected = (_LINEAR_TERMS, _OUTPUTS, 2 * POINTS)
     if model.told.shape != expected or model.mean_mm.shape != (POINTS, 3):
         raise AssetError(f"{path} is of another version: get it again")
