@@ -34,7 +34,7 @@ def reflexes(
         beside = 7.8 * facing - 4.8 * gaze
         across = beside - (beside @ line) * line
         seen.append(across[:2] * [1.0, -1.0] / 5.85)
-    return CornealReflexes(apart=seen[1] - seen[0], middle=middle, likeness=0.9)
+    return CornealReflexes(apart=seen[1] - seen[0], middle=middle)
 
 
 def watch(
@@ -81,7 +81,7 @@ def test_a_head_that_is_turned_a_little_changes_nothing() -> None:
 def test_the_screen_before_a_patient_is_near() -> None:
     # A mirror that faces the camera reflects it at the middle of eyes that converge on it.
     converge = float(np.degrees(np.arctan(31.5 / 598.5)))
-    near = CornealReflexes(apart=np.zeros(2), middle=np.array([0.02, 0.05]), likeness=0.9)
+    near = CornealReflexes(apart=np.zeros(2), middle=np.array([0.02, 0.05]))
     right, left = watch((converge, -converge), near)
     assert right - left == pytest.approx(2 * converge, abs=0.5)
 

@@ -37,14 +37,13 @@ class FittedHead:
     pose: of the head in the camera's frame, as this frame says. surface: (468, 2) slopes of the
     points, freed from the network's usual bias in this view. residual: (P, 2) slopes of the points
     that tell the pose. eye_centres_mm: (2, 3) centres of rotation in the head frame, the patient's
-    right eye first, and scale, model millimetres to a real one: as all frames say.
+    right eye first: as all frames say.
     """
 
     pose: Pose
     surface: Floats
     residual: Floats
     eye_centres_mm: Floats
-    scale: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +86,14 @@ class HeadFit:
         self._pose = fit.pose
         size = np.linalg.norm(fit.rest_mm, axis=1, keepdims=True)
         told = model.read(fit.rest_mm / np.maximum(size / _LARGEST_REST_MM, 1.0), fit.terms)
-        now = np.array([*told.turn_deg, *told.eye_centres_mm.ravel(), told.log_scale])
+        now = np.array([*told.turn_deg, *told.eye_centres_mm.ravel()])
         usual = self._usual(now, at_s)
         # What both eyes' middle and the turn do in this frame is partly believed; what is between
-        # the eyes, and the size, is the patient's.
+        # the eyes is the patient's.
         step = _FRAME_SHARE * (now - usual)
-        step[3:9] = np.tile(step[3:9].reshape(2, 3).mean(axis=0), 2)
-        step[9] = 0.0
+        step[3:] = np.tile(step[3:].reshape(2, 3).mean(axis=0), 2)
         known = usual + step
-        centres = known[3:9].reshape(2, 3)
+        centres = known[3:].reshape(2, 3)
         middle = centres.mean(axis=0)
         corrected = _corrected(model, fit, known[:3], middle)
         upright, terms = upright_view(corrected)
@@ -105,7 +103,6 @@ class HeadFit:
             surface=slopes + bias / corrected.translation_mm[2],
             residual=fit.residual,
             eye_centres_mm=centres - middle + model.eyes_middle_mm,
-            scale=float(np.exp(known[9])),
         )
 
 

@@ -65,9 +65,7 @@ def find_reflexes(
         ]
     )
     middles = [(_GRID * pattern).sum(axis=(1, 2)) / pattern.sum() for pattern in patterns]
-    return CornealReflexes(
-        apart=apart / _RADIUS, middle=(middles[0] + middles[1]) / 2 / _RADIUS, likeness=best
-    )
+    return CornealReflexes(apart=apart / _RADIUS, middle=(middles[0] + middles[1]) / 2 / _RADIUS)
 
 
 def _bright_pattern(rgb: NDArray[np.uint8], eye: EyeOutline) -> NDArray[np.float32]:

@@ -84,12 +84,10 @@ class CornealReflexes:
 
     apart: (2,) how much farther the left eye's reflections lie from the middle of its iris than the
         right eye's do. middle: (2,) where they are, over both eyes.
-    likeness: of both eyes' reflections, laid on each other; at most 1.
     """
 
     apart: NDArray[np.float64]
     middle: NDArray[np.float64]
-    likeness: float
 
 
 @dataclass(frozen=True, slots=True)
