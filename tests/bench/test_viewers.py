@@ -10,7 +10,7 @@ import pytest
 from digitalmask.bench.relay import receive
 from digitalmask.bench.viewers import BadLink
 from digitalmask.media.masked_frame import MaskedFrame
-from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.pipeline import Sighting
 from digitalmask.relay.invitations import Role
 from tests.relay.support import Camera, GreenMasker, running_relay
 
@@ -30,9 +30,9 @@ def test_a_bad_link_carries_its_rate_and_loses_its_share() -> None:
 class NoiseMasker(GreenMasker):
     """Draws what takes 2 Mbit/s, and looks poor with less."""
 
-    def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
-        plain = super().mask(frame, size)
-        noise = np.random.default_rng(frame.clock.pts).integers(0, 60, plain.rgb.shape, np.uint8)
+    def draw(self, sighting: Sighting, size: tuple[int, int] | None = None) -> MaskedFrame:
+        plain = super().draw(sighting, size)
+        noise = np.random.default_rng(sighting.clock.pts).integers(0, 60, plain.rgb.shape, np.uint8)
         return replace(plain, rgb=noise + plain.rgb // 2)
 
 

@@ -33,3 +33,17 @@ def test_closing_lets_the_taker_go_and_drops_what_is_held() -> None:
     assert time.monotonic() - started < 2.0
     slot.put(2)
     assert slot.take(0) is None
+
+
+def test_what_comes_after_waits_for_what_comes_before() -> None:
+    slot: NewestSlot[int] = NewestSlot()
+    slot.put(1)
+    taken: list[int | None] = []
+    timer = threading.Timer(0.05, lambda: taken.append(slot.take(0)))
+    timer.start()
+    slot.put_after(2, 5.0)
+    timer.join()
+    assert (taken, slot.take(0), slot.replaced) == ([1], 2, 0)
+    slot.put(3)
+    slot.put_after(4, 0.01)
+    assert (slot.take(0), slot.replaced) == (4, 1)

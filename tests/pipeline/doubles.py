@@ -12,7 +12,7 @@ from digitalmask.mask_state import MaskState, neutral_state
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline import Masker
+from digitalmask.pipeline import Drawer, Follower, Masker
 from digitalmask.tracking.observation import FaceObservation
 
 SIZE = (160, 120)
@@ -89,7 +89,13 @@ class Stages:
 
     def masker(self) -> Masker:
         self._begin("masker")
-        return Masker(self, self, self.renderer)
+        return Masker(self.follower(), self.drawer())
+
+    def follower(self) -> Follower:
+        return Follower(self, self)
+
+    def drawer(self) -> Drawer:
+        return Drawer(self.renderer)
 
 
 def fails() -> None:

@@ -162,3 +162,31 @@ def test_frames_of_another_size_are_masked_in_theirs(start: Start) -> None:
     frame: PatientFrame = camera_frame(time.monotonic() + 1, large)
     pipeline.submit(frame)
     until(lambda: (doctor.seen[-1][1].width, doctor.seen[-1][1].height) == large)
+
+
+def kept(pipeline: LivePipeline, seconds: float) -> float:
+    """The share of the camera's frames that comes out, of those of the next seconds."""
+    before = pipeline.status()
+    play(pipeline, seconds)
+    after = pipeline.status()
+    return (after.shown - before.shown) / (after.submitted - before.submitted)
+
+
+def test_where_reading_is_too_slow_every_frame_is_drawn_all_the_same(start: Start) -> None:
+    stages = Stages(before={"track": lambda: time.sleep(0.045)})
+    pipeline, doctor = start(stages.masker)
+    play(pipeline, 0.5)
+    assert kept(pipeline, 1.0) < 0.85
+    play(pipeline, 3.0)
+    assert pipeline.status().effort.read_every == 2
+    before_s = time.monotonic()
+    assert kept(pipeline, 1.0) > 0.85
+    assert all(masked.card is None for masked in doctor.since(before_s))
+
+
+def test_a_frame_is_drawn_while_the_next_is_read(start: Start) -> None:
+    slow = {"track": lambda: time.sleep(0.025), "draw": lambda: time.sleep(0.025)}
+    pipeline, _ = start(Stages(before=slow).masker)
+    play(pipeline, 0.5)
+    # One after the other 20 of 30 frames a second would come out.
+    assert kept(pipeline, 1.0) > 0.8

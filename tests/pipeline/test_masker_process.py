@@ -11,29 +11,41 @@ import psutil
 import pytest
 
 from digitalmask.errors import AssetError, PipelineError
-from digitalmask.pipeline import Masker, Tracking
+from digitalmask.media.masked_frame import MaskedFrame
+from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.pipeline import Drawer, Follower
 from digitalmask.pipeline.masker_process import MaskerProcess
 from tests.pipeline.doubles import SKIN, Stages, camera_frame, shows_camera
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memfd_create")
 
 
-def make_stages(fault: str = "") -> Callable[[], Masker]:
-    """What the other process makes its masker of."""
+def make_follower(fault: str = "") -> Callable[[], Follower]:
+    """What the process that reads makes its half of."""
     if fault == "missing":
         raise AssetError("the network is not here")
-
-    def end() -> None:
-        os._exit(3)
-
-    def end_soon() -> None:
-        stages.before["draw"] = end
-
     stages = Stages()
-    if fault == "dies":
+    if fault == "dies reading":
         # Not at the frame with which the process warms up.
-        stages.before["draw"] = end_soon
-    return stages.masker
+        stages.before["reset"] = lambda: stages.before.update(track=end)
+    return stages.follower
+
+
+def make_drawer(fault: str = "") -> Callable[[], Drawer]:
+    """What the process that draws makes its half of."""
+    stages = Stages()
+    if fault == "dies drawing":
+        stages.before["draw"] = lambda: stages.before.update(draw=end)
+    return stages.drawer
+
+
+def end() -> None:
+    """A fault in native code."""
+    os._exit(3)
+
+
+def processes(fault: str = "") -> MaskerProcess:
+    return MaskerProcess((f"{__name__}:make_follower", fault), (f"{__name__}:make_drawer", fault))
 
 
 @pytest.fixture
@@ -41,7 +53,7 @@ def process() -> Iterator[Callable[[str], MaskerProcess]]:
     made: list[MaskerProcess] = []
 
     def make(fault: str = "") -> MaskerProcess:
-        made.append(MaskerProcess(f"{__name__}:make_stages", (fault,)))
+        made.append(processes(fault))
         return made[-1]
 
     yield make
@@ -49,13 +61,17 @@ def process() -> Iterator[Callable[[str], MaskerProcess]]:
         each.close()
 
 
-def child() -> psutil.Process:
-    own = [
+def mask(masker: MaskerProcess, frame: PatientFrame) -> MaskedFrame:
+    return masker.draw(masker.follow(frame))
+
+
+def children() -> list[psutil.Process]:
+    """Those that read and those that draw, by turns."""
+    return [
         each
         for each in psutil.Process().children()
         if "masker_process" in " ".join(each.cmdline()) and sys.executable in each.cmdline()[0]
     ]
-    return own[-1]
 
 
 def test_what_comes_back_is_the_mask_with_the_frames_clock(
@@ -64,50 +80,55 @@ def test_what_comes_back_is_the_mask_with_the_frames_clock(
     masker = process("")
     for size in ((160, 120), (320, 240)):
         frame = camera_frame(1.5, size)
-        masked = masker.mask(frame)
+        masked = mask(masker, frame)
         assert masked.clock == frame.clock
         assert (masked.width, masked.height) == size
         assert (masked.rgb == SKIN).all()
-    assert masker.tracking is Tracking.FOLLOWING
-    assert masker.stage_ms
+    assert set(masker.stage_ms) == {"track", "anatomy", "draw"}
 
 
 def test_a_frame_that_was_given_stays_as_it_was(process: Callable[[str], MaskerProcess]) -> None:
     masker = process("")
-    first = masker.mask(camera_frame(1.0))
+    first = mask(masker, camera_frame(1.0))
     before = first.rgb.copy()
-    masker.mask(camera_frame(2.0, (64, 48)))
+    mask(masker, camera_frame(2.0, (64, 48)))
     np.testing.assert_array_equal(first.rgb, before)
 
 
+@pytest.mark.parametrize("half", ["reading", "drawing"])
 def test_a_process_that_dies_is_an_error_and_is_started_again(
-    process: Callable[[str], MaskerProcess],
+    half: str, process: Callable[[str], MaskerProcess]
 ) -> None:
-    masker = process("dies")
+    masker = process(f"dies {half}")
     with pytest.raises(PipelineError, match="ended"):
-        masker.mask(camera_frame(1.0))
+        mask(masker, camera_frame(1.0))
     with pytest.raises(PipelineError, match="started again soon"):
-        masker.mask(camera_frame(1.1))
+        mask(masker, camera_frame(1.1))
 
 
-def test_a_process_that_is_killed_comes_back(process: Callable[[str], MaskerProcess]) -> None:
+@pytest.mark.parametrize("number", [-2, -1])
+def test_a_process_that_is_killed_comes_back(
+    number: int, process: Callable[[str], MaskerProcess]
+) -> None:
     masker = process("")
-    masker.mask(camera_frame(1.0))
-    child().send_signal(signal.SIGKILL)
+    mask(masker, camera_frame(1.0))
+    children()[number].send_signal(signal.SIGKILL)
     with pytest.raises(PipelineError):
-        masker.mask(camera_frame(1.1))
+        mask(masker, camera_frame(1.1))
     time.sleep(2.1)
-    masked = masker.mask(camera_frame(1.2))
+    masked = mask(masker, camera_frame(1.2))
     assert not shows_camera(masked)
 
 
 def test_what_keeps_it_from_starting_is_said_in_its_own_words() -> None:
     with pytest.raises(AssetError, match="the network is not here"):
-        MaskerProcess(f"{__name__}:make_stages", ("missing",))
+        processes("missing")
+    assert not any(each.is_running() for each in children())
 
 
 def test_it_ends_with_its_relay(process: Callable[[str], MaskerProcess]) -> None:
     masker = process("")
-    other = child()
+    others = children()
     masker.close()
-    assert not other.is_running() or other.status() == psutil.STATUS_ZOMBIE
+    assert len(others) == 2
+    assert not any(each.is_running() for each in others)

@@ -16,7 +16,7 @@ from av import AudioFrame, VideoFrame
 
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline import Masker, Tracking
+from digitalmask.pipeline import Masker, Sighting, Tracking
 from digitalmask.relay.invitations import Role, invite
 from digitalmask.relay.rooms import Rooms
 from digitalmask.relay.server import Keys, make_app
@@ -33,14 +33,16 @@ class GreenMasker:
     provider = "test"
 
     def __init__(self, slow_s: Callable[[], float]) -> None:
-        self.tracking = Tracking.FOLLOWING
         self.stage_ms: dict[str, float] = {}
         self._slow_s = slow_s
 
-    def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
+    def follow(self, frame: PatientFrame) -> Sighting:
         time.sleep(self._slow_s())
-        width, height = size or (frame.width, frame.height)
-        return MaskedFrame(frame.clock, np.full((height, width, 3), GREEN, np.uint8))
+        return Sighting(frame.clock, (frame.width, frame.height), Tracking.FOLLOWING)
+
+    def draw(self, sighting: Sighting, size: tuple[int, int] | None = None) -> MaskedFrame:
+        width, height = size or sighting.size
+        return MaskedFrame(sighting.clock, np.full((height, width, 3), GREEN, np.uint8))
 
     def close(self) -> None:
         pass

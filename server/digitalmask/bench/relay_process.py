@@ -20,9 +20,8 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 
 from digitalmask.bench.packet_times import PacketTimes
-from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline import FrameMasker, isolated, make_masker
+from digitalmask.pipeline import FrameMasker, Sighting, isolated
 from digitalmask.relay.invitations import Role, invite
 from digitalmask.relay.peer import offer_loopback
 from digitalmask.relay.rooms import Rooms
@@ -37,16 +36,16 @@ def _slowed(make: Callable[[], FrameMasker], slow_s: float) -> Callable[[], Fram
 
     def slow_masker() -> FrameMasker:
         masker = make()
-        mask, started_at_s = masker.mask, time.monotonic()
+        follow, started_at_s = masker.follow, time.monotonic()
 
-        def slow_mask(frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
-            drawn = mask(frame, size)
+        def slow_follow(frame: PatientFrame) -> Sighting:
+            sighting = follow(frame)
             if _BEFORE_SLOW_S < time.monotonic() - started_at_s < _BEFORE_SLOW_S + slow_s:
                 late_s = _SLOW_FRAME_S - (time.monotonic() - frame.clock.captured_at_s)
                 time.sleep(max(0.0, late_s))
-            return drawn
+            return sighting
 
-        masker.mask = slow_mask  # type: ignore[method-assign]
+        masker.follow = slow_follow  # type: ignore[method-assign]
         return masker
 
     return slow_masker
@@ -94,7 +93,7 @@ async def _serve(kind: str, slow_s: float, settle_s: float, folder: Path) -> Non
     keys = Keys("k" * 48, "a" * 48)  # good for this process and this loopback address alone
     room_id = "bench"
     if kind == "masked":
-        make = isolated(make_masker, "auto")
+        make = isolated()
         rooms = Rooms(_slowed(make, slow_s) if slow_s else make, folder / "rooms.json")
         room_id = rooms.create()
         app = make_app(rooms, keys, [])

@@ -47,14 +47,14 @@ async def _serve(options: argparse.Namespace) -> None:
     from aiohttp import web
 
     from digitalmask.assets.paths import state_dir
-    from digitalmask.pipeline import isolated, make_masker
+    from digitalmask.pipeline import isolated
     from digitalmask.relay.invitations import read_key
     from digitalmask.relay.rooms import Rooms
     from digitalmask.relay.server import Keys, links, make_app
 
     tls = _tls(options.tls_cert, options.tls_key)
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
-    masker = isolated(make_masker, options.provider, options.inset)
+    masker = isolated(options.provider, options.inset)
     rooms = Rooms(masker, state_dir() / "rooms.json", options.size)
     app = make_app(rooms, keys, [{"urls": url} for url in options.ice_server])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)

@@ -26,7 +26,7 @@ from digitalmask.evaluation.measures import (
 from digitalmask.evaluation.reference_tracker import ReferenceFace, ReferenceTracker, Say
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.reader import VideoReader
-from digitalmask.pipeline import Masker
+from digitalmask.pipeline import Drawer, Follower, Masker
 from digitalmask.rendering import MaskRenderer
 from digitalmask.tracking import FaceTracker
 from digitalmask.tracking.networks import Networks
@@ -87,7 +87,10 @@ def follow(
     """
     head = load_head()
     tracker = _OverheardTracker(networks)
-    masker = Masker(tracker, MaskEstimator(head), lambda: MaskRenderer(head), networks.provider)
+    masker = Masker(
+        Follower(tracker, MaskEstimator(head), networks.provider),
+        Drawer(lambda: MaskRenderer(head)),
+    )
     other = _Alternative(reference) if compared else None
     started_s: float | None = None
     with VideoReader(path) as reader:

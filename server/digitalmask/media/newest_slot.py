@@ -28,13 +28,20 @@ class NewestSlot(Generic[T]):
             if self._item is not None:
                 self._replaced += 1
             self._item = item
-            self._condition.notify()
+            self._condition.notify_all()
+
+    def put_after(self, item: T, patience_s: float) -> None:
+        """Put an item once the one before has been taken, but wait no longer than so."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._item is None or self._closed, patience_s)
+            self.put(item)
 
     def take(self, timeout_s: float | None = None) -> T | None:
         """Wait for an item and take it; None after `timeout_s` or once closed."""
         with self._condition:
             self._condition.wait_for(lambda: self._item is not None or self._closed, timeout_s)
             item, self._item = self._item, None
+            self._condition.notify_all()
             return item
 
     def close(self) -> None:

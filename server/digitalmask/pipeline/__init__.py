@@ -1,17 +1,23 @@
 """One patient's loop: frames in, masks or cards out."""
 
-from digitalmask.pipeline.assembly import make_masker
+from digitalmask.pipeline.assembly import isolated, make_drawer, make_follower, make_masker
+from digitalmask.pipeline.drawer import Drawer
+from digitalmask.pipeline.follower import Follower
 from digitalmask.pipeline.live import LivePipeline, PipelineStatus
 from digitalmask.pipeline.masker import Masker
-from digitalmask.pipeline.masker_process import isolated
-from digitalmask.pipeline.stages import FrameMasker, Tracking
+from digitalmask.pipeline.stages import FrameMasker, Sighting, Tracking
 
 __all__ = [
+    "Drawer",
+    "Follower",
     "FrameMasker",
     "LivePipeline",
     "Masker",
     "PipelineStatus",
+    "Sighting",
     "Tracking",
     "isolated",
+    "make_drawer",
+    "make_follower",
     "make_masker",
 ]

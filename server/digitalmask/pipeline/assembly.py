@@ -4,27 +4,46 @@ from collections.abc import Callable
 
 from digitalmask.anatomy import MaskEstimator
 from digitalmask.assets.head import load_head
+from digitalmask.pipeline.drawer import Drawer
+from digitalmask.pipeline.follower import Follower
 from digitalmask.pipeline.masker import Masker
+from digitalmask.pipeline.masker_process import MaskerProcess
+from digitalmask.pipeline.stages import FrameMasker
 from digitalmask.rendering import Inset, MaskRenderer
 from digitalmask.tracking import FaceTracker, load_networks
 
 
-def make_masker(provider: str = "auto", inset: str = Inset.NONE) -> Callable[[], Masker]:
-    """Load what is shared (networks, head) now; the result makes a masker in its own thread.
-
-    inset: a value of `Inset`, what the picture shows beside the mask.
+def make_follower(provider: str = "auto") -> Callable[[], Follower]:
+    """Load what is shared (networks, head) now; the result makes a follower in its own thread.
 
     Errors: those of `load_networks` and `load_head`.
     """
     networks = load_networks(provider)
     head = load_head()
+    return lambda: Follower(FaceTracker(networks), MaskEstimator(head), networks.provider)
 
-    def make() -> Masker:
-        return Masker(
-            FaceTracker(networks),
-            MaskEstimator(head),
-            lambda: MaskRenderer(head, Inset(inset)),
-            networks.provider,
-        )
 
-    return make
+def make_drawer(inset: str = Inset.NONE) -> Callable[[], Drawer]:
+    """Load the head now; the result makes a drawer in its own thread.
+
+    inset: a value of `Inset`, what the picture shows beside the mask. Errors: as `load_head`.
+    """
+    head = load_head()
+    return lambda: Drawer(lambda: MaskRenderer(head, Inset(inset)))
+
+
+def make_masker(provider: str = "auto", inset: str = Inset.NONE) -> Callable[[], Masker]:
+    """Both together, in one process."""
+    follower, drawer = make_follower(provider), make_drawer(inset)
+    return lambda: Masker(follower(), drawer())
+
+
+def isolated(provider: str = "auto", inset: str = Inset.NONE) -> Callable[[], FrameMasker]:
+    """Makes maskers each of whose halves has a process of its own, where the system can."""
+    if not MaskerProcess.possible():
+        return make_masker(provider, inset)
+    return lambda: MaskerProcess((_name(make_follower), provider), (_name(make_drawer), inset))
+
+
+def _name(maker: Callable[..., object]) -> str:
+    return f"{maker.__module__}:{maker.__qualname__}"

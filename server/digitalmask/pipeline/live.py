@@ -1,4 +1,4 @@
-"""A patient's loop in real time, in a thread of its own, with a watchdog beside it."""
+"""A patient's loop in real time: a thread that reads, one that draws, a watchdog beside them."""
 
 import logging
 import threading
@@ -8,13 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeGuard
 
+from digitalmask.anatomy import carried_on
 from digitalmask.errors import DigitalMaskError, PipelineError
-from digitalmask.mask_state import Card
+from digitalmask.mask_state import Card, MaskState
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.newest_slot import NewestSlot
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline.stages import FrameMasker, Tracking
+from digitalmask.pipeline.effort import LEVELS, Effort, Governor
+from digitalmask.pipeline.stages import FrameMasker, Sighting, Tracking
 from digitalmask.rendering import draw_card, fade
 
 _log = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ _CARD_INTERVAL_S = 0.1
 # A worker that hangs for so long is left behind and a new one started.
 _ABANDON_S = 5.0
 _TRY_AGAIN_S = 1.0  # between attempts to make a masker
+_PERIOD_S = 1.0  # after which the effort is thought over
 _MOST_ABANDONED = 5  # each leaves a thread behind; then the card stays
 
 
@@ -38,32 +41,70 @@ _MOST_ABANDONED = 5  # each leaves a thread behind; then the card stays
 class PipelineStatus:
     """How the loop is doing.
 
-    stage_ms: recent milliseconds of each stage. replaced: frames that a newer one replaced.
+    stage_ms: recent milliseconds of each stage. submitted: the camera's frames. shown: what came
+    out for them. replaced: frames that a newer one replaced. effort: how much is done for each.
     """
 
     tracking: Tracking = Tracking.WAITING
     fps: float = 0.0
     stage_ms: dict[str, float] = field(default_factory=dict)
+    submitted: int = 0
+    shown: int = 0
     replaced: int = 0
+    effort: Effort = LEVELS[0]
     provider: str = ""
 
 
-class _Worker:
-    """One thread with one masker; left behind where it hangs."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A sighting on its way to the drawing thread, and when its frame was taken from the camera."""
+
+    sighting: Sighting
+    taken_at_s: float
+
+
+class _Run:
+    """One masker with its two threads; left behind where one hangs.
+
+    following_since_s, drawing_since_s: when the frame that either is at work on was taken.
+    busy_s: for how long either was at work, in sum.
+    """
 
     def __init__(self, pipeline: "LivePipeline") -> None:
-        self.slot: NewestSlot[PatientFrame] = NewestSlot()
-        self.busy_since_s: float | None = None
-        self.thread = threading.Thread(
-            target=pipeline.work, args=(self,), name="mask-pipeline", daemon=True
-        )
+        self.frames: NewestSlot[PatientFrame] = NewestSlot()
+        self.seen: NewestSlot[_Seen] = NewestSlot()
+        self.masker: FrameMasker | None = None
+        self.following_since_s: float | None = None
+        self.drawing_since_s: float | None = None
+        self.busy_s = [0.0, 0.0]
+        self.threads = [
+            threading.Thread(target=work, args=(self,), name=name, daemon=True)
+            for work, name in ((pipeline.follow, "mask-follow"), (pipeline.draw, "mask-draw"))
+        ]
+
+    def start(self) -> None:
+        for thread in self.threads:
+            thread.start()
+
+    def close(self) -> None:
+        self.frames.close()
+        self.seen.close()
+
+    @property
+    def replaced(self) -> int:
+        return self.frames.replaced + self.seen.replaced
+
+    def in_work_since_s(self) -> float | None:
+        """When the oldest frame that is in work was taken."""
+        since_s = [at for at in (self.following_since_s, self.drawing_since_s) if at is not None]
+        return min(since_s, default=None)
 
 
 class LivePipeline:
-    """Masks the newest frame. `submit` from any thread; `on_frame` is called from its own two.
+    """Masks the newest frame. `submit` from any thread; `on_frame` is called from its own.
 
     What goes to `on_frame` is newer than what went before, and comes at least every 100 ms once
-    something is late: from the worker a mask or a card, from the watchdog a card.
+    something is late: a mask or a card, from the watchdog a card.
     """
 
     def __init__(
@@ -83,13 +124,14 @@ class LivePipeline:
         self._last_clock: FrameClock | None = None
         self._last_mask: MaskedFrame | None = None
         self._card_clock: tuple[FrameClock, float] | None = None
-        self._times: deque[float] = deque(maxlen=60)
+        self._times: deque[float] = deque(maxlen=120)
         self._status = PipelineStatus()
-        self._replaced = 0
+        self._submitted = self._shown = self._replaced = 0
         self._abandoned = 0
+        self._governor = Governor()
         self._said: set[tuple[str, str]] = set()
-        self._worker = _Worker(self)
-        self._worker.thread.start()
+        self._run = _Run(self)
+        self._run.start()
         self._watchdog = threading.Thread(target=self._watch, name="mask-watchdog", daemon=True)
         self._watchdog.start()
 
@@ -97,61 +139,112 @@ class LivePipeline:
         """Hand the newest frame in; an older one that waits is dropped."""
         with self._lock:
             self._submitted_at_s = time.monotonic()
+            self._submitted += 1
             self._last_size = self._size or (frame.width & ~1, frame.height & ~1)
             self._card_clock = (frame.clock, self._submitted_at_s)
-            worker = self._worker
-        worker.slot.put(frame)
+            run = self._run
+        run.frames.put(frame)
 
     def status(self) -> PipelineStatus:
         """How the loop is doing now."""
         now = time.monotonic()
         with self._lock:
             recent = [at for at in self._times if now - at < 2.0]
-            replaced = self._replaced + self._worker.slot.replaced
-            return replace(self._status, fps=len(recent) / 2.0, replaced=replaced)
+            replaced = self._replaced + self._run.replaced
+            return replace(
+                self._status,
+                fps=len(recent) / 2.0,
+                submitted=self._submitted,
+                shown=self._shown,
+                replaced=replaced,
+                effort=self._governor.effort,
+            )
 
     def close(self) -> None:
-        """Stop both threads; a worker that hangs is left behind."""
+        """Stop all threads; one that hangs is left behind."""
         self._closed.set()
-        self._worker.slot.close()
+        self._run.close()
         self._watchdog.join(1.0)
-        self._worker.thread.join(1.0)
+        for thread in self._run.threads:
+            thread.join(1.0)
 
-    def work(self, worker: _Worker) -> None:
-        """The worker's thread."""
-        masker: FrameMasker | None = None
+    def follow(self, run: _Run) -> None:
+        """The thread that reads the patient's frames."""
         tried_at_s = -_TRY_AGAIN_S
-        while not self._closed.is_set() and worker is self._worker:
-            if masker is None and time.monotonic() - tried_at_s >= _TRY_AGAIN_S:
+        last: list[MaskState] = []  # the two read last
+        read = False
+        while not self._closed.is_set() and run is self._run:
+            if run.masker is None and time.monotonic() - tried_at_s >= _TRY_AGAIN_S:
                 tried_at_s = time.monotonic()
-                masker = self._masker_or_none()
-            frame = worker.slot.take(0.5)
+                run.masker = self._masker_or_none()
+            frame = run.frames.take(0.5)
             if frame is None:
                 continue
-            worker.busy_since_s = time.monotonic()
-            try:
-                if masker is None:
-                    raise PipelineError("there is no masker")
-                masked = masker.mask(frame, self._size)
-                status = PipelineStatus(
-                    masker.tracking, 0.0, dict(masker.stage_ms), 0, masker.provider
-                )
-            except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
-                self._say_once("the mask cannot be made: %s; a card is shown", type(error).__name__)
-                masked = draw_card(Card.FAULT, self._last_size, frame.clock)
-                status = PipelineStatus(tracking=Tracking.FAULT)
-            late = time.monotonic() - worker.busy_since_s > _STALE_S
-            worker.busy_since_s = None
-            if worker is not self._worker:
+            taken_at_s = run.following_since_s = time.monotonic()
+            # The one after a frame that was read is not, where that is too much.
+            read = not (read and len(last) == 2 and self._governor.effort.read_every > 1)
+            if read:
+                sighting = self._sighting(run.masker, frame)
+                last = [*last[-1:], sighting.state] if sighting.state is not None else []
+            else:
+                state = carried_on(last[0], last[1], frame.clock.captured_at_s)
+                size = (frame.width & ~1, frame.height & ~1)
+                sighting = Sighting(frame.clock, size, Tracking.FOLLOWING, state)
+            # The one that was carried on comes right behind the one that was read.
+            run.seen.put_after(_Seen(sighting, taken_at_s), 0.0 if read else _HANG_S / 2)
+            run.busy_s[0] += time.monotonic() - taken_at_s
+            run.following_since_s = None
+
+    def draw(self, run: _Run) -> None:
+        """The thread that draws what was seen, and hands it on."""
+        while not self._closed.is_set() and run is self._run:
+            seen = run.seen.take(0.5)
+            if seen is None:
+                continue
+            began_at_s = time.monotonic()
+            run.drawing_since_s = seen.taken_at_s
+            masked, tracking = self._drawn(run.masker, seen.sighting)
+            now = time.monotonic()
+            run.busy_s[1] += now - began_at_s
+            run.drawing_since_s = None
+            if run is not self._run:
                 break
             with self._lock:
-                self._status = status
+                masker = run.masker
+                self._status = replace(
+                    self._status,
+                    tracking=tracking,
+                    stage_ms={} if masker is None else dict(masker.stage_ms),
+                    provider="" if masker is None else masker.provider,
+                )
             # The watchdog has shown a card since: an old mask would jump back in time.
-            if late and masked.card is None:
+            if now - seen.taken_at_s > _STALE_S and masked.card is None:
                 masked = draw_card(Card.FAULT, (masked.width, masked.height), masked.clock)
             self._emit(masked)
-        if masker is not None:
-            masker.close()
+        if run.masker is not None:
+            run.masker.close()
+
+    def _sighting(self, masker: FrameMasker | None, frame: PatientFrame) -> Sighting:
+        try:
+            if masker is None:
+                raise PipelineError("there is no masker")
+            return masker.follow(frame)
+        except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+            self._say_once("the face cannot be read: %s; a card is shown", type(error).__name__)
+            return Sighting(frame.clock, (frame.width & ~1, frame.height & ~1), Tracking.FAULT)
+
+    def _drawn(
+        self, masker: FrameMasker | None, sighting: Sighting
+    ) -> tuple[MaskedFrame, Tracking]:
+        size = self._governor.effort.size(*(self._size or sighting.size))
+        try:
+            if masker is None:
+                raise PipelineError("there is no masker")
+            masked = masker.draw(sighting, size)
+            return masked, Tracking.FAULT if masked.card is Card.FAULT else sighting.tracking
+        except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
+            self._say_once("the mask cannot be drawn: %s; a card is shown", type(error).__name__)
+            return draw_card(Card.FAULT, size, sighting.clock), Tracking.FAULT
 
     def _masker_or_none(self) -> FrameMasker | None:
         try:
@@ -175,6 +268,7 @@ class LivePipeline:
                 return
             self._last_clock = clock
             if not from_watchdog:
+                self._shown += 1
                 self._last_mask = masked if masked.card is None else None
             self._out_at_s = time.monotonic()
             self._times.append(self._out_at_s)
@@ -185,10 +279,11 @@ class LivePipeline:
                 _log.warning("a sink failed: %s", type(error).__name__)
 
     def _watch(self) -> None:
+        period = _Period()
         while not self._closed.wait(_CARD_INTERVAL_S / 2):
             now = time.monotonic()
-            worker = self._worker
-            busy_since_s = worker.busy_since_s
+            run = self._run
+            busy_since_s = run.in_work_since_s()
             hanging = busy_since_s is not None and now - busy_since_s > _HANG_S
             with self._lock:
                 silent = now - self._submitted_at_s > _SILENCE_S
@@ -196,12 +291,16 @@ class LivePipeline:
                 known = self._card_clock
                 size = self._last_size
                 last_mask = self._last_mask
+                counts = _Period(now, self._submitted, self._shown, run, tuple(run.busy_s))
+            if now - period.at_s >= _PERIOD_S:
+                self._govern(period, counts)
+                period = counts
             if (
                 busy_since_s is not None
                 and now - busy_since_s > _ABANDON_S
                 and self._abandoned < _MOST_ABANDONED
             ):
-                self._abandon(worker)
+                self._abandon(run)
             if not due or known is None or not (hanging or silent):
                 continue
             card = Card.FAULT if hanging else Card.WAITING
@@ -215,15 +314,48 @@ class LivePipeline:
                 drawn = fade(replace(last_mask, clock=drawn.clock), drawn, share)
             self._emit(drawn, from_watchdog=True)
 
-    def _abandon(self, worker: _Worker) -> None:
+    def _govern(self, before: "_Period", now: "_Period") -> None:
+        # The first second of a masker says nothing: networks are loaded, shaders are compiled.
+        if before.run is not now.run or before.shown == 0 or now.run is None:
+            return
+        length_s = now.at_s - before.at_s
+        reading, drawing = (
+            (after - earlier) / length_s
+            for after, earlier in zip(now.busy_s, before.busy_s, strict=True)
+        )
+        level = self._governor.level
+        self._governor.note(
+            now.submitted - before.submitted, now.shown - before.shown, reading, drawing
+        )
+        if self._governor.level != level:
+            effort = self._governor.effort
+            _log.warning(
+                "%s: of %d frames one is read, the picture is drawn at %d %%",
+                "too much to do" if self._governor.level > level else "room for more",
+                effort.read_every,
+                100 * effort.scale,
+            )
+
+    def _abandon(self, run: _Run) -> None:
         _log.warning("a stage hangs; it is left behind and a new one started")
         with self._lock:
-            self._replaced += worker.slot.replaced
+            self._replaced += run.replaced
             self._abandoned += 1
-            fresh = _Worker(self)
-            self._worker = fresh
-        worker.slot.close()
-        fresh.thread.start()
+            fresh = _Run(self)
+            self._run = fresh
+        run.close()
+        fresh.start()
+
+
+@dataclass(frozen=True, slots=True)
+class _Period:
+    """What was counted up to a moment."""
+
+    at_s: float = 0.0
+    submitted: int = 0
+    shown: int = 0
+    run: _Run | None = None
+    busy_s: tuple[float, ...] = (0.0, 0.0)
 
 
 def _same_size(mask: MaskedFrame | None, card: MaskedFrame) -> TypeGuard[MaskedFrame]:

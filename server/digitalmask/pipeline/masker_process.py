@@ -1,11 +1,13 @@
-"""A masker in a process of its own.
+"""A masker whose two halves have a process each.
 
 A relay moves a thousand packets a second through one interpreter; a masker in the same one waits
-for the interpreter's lock at each of its steps. Beside it, it has a lock of its own, and a fault
-in native code (a driver, a network's runtime) ends that process, not the consultation.
+for the interpreter's lock at each of its steps. Beside it, each half has a lock of its own: a
+frame is drawn while the next is read. A fault in native code (a driver, a network's runtime) ends
+that process, not the consultation. And what the drawing process can reach of the patient is the
+`MaskState` that it is sent.
 
-Pictures pass through two pieces of anonymous memory, which have no name in any file system and
-end with the two processes; what is said about them goes through a socket.
+Pictures pass through anonymous memory, which has no name in any file system and ends with the
+processes; what is said about them goes through a socket.
 """
 
 import contextlib
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from multiprocessing.connection import Connection
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,8 +34,9 @@ from digitalmask.errors import DigitalMaskError, PipelineError
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline.masker import Masker
-from digitalmask.pipeline.stages import FrameMasker, Tracking
+from digitalmask.pipeline.drawer import Drawer
+from digitalmask.pipeline.follower import Follower
+from digitalmask.pipeline.stages import Sighting
 
 _PICTURE_BYTES = 3 * 8192 * 8192  # the largest; only what is written to takes memory
 _START_S = 60.0  # a TensorRT engine is not built in less
@@ -43,81 +47,124 @@ _WARM_UP_SIZE = (640, 480)
 _RUN = f"from {__name__} import serve; serve()"
 
 
-def isolated(make: Callable[..., Callable[[], Masker]], *options: str) -> Callable[[], FrameMasker]:
-    """Makes maskers as `make(*options)` does, each in its own process where the system can.
-
-    make: a function of a module, which the other process imports by name.
-    """
-    if not hasattr(os, "memfd_create"):
-        return make(*options)
-    name = f"{make.__module__}:{make.__qualname__}"
-    return lambda: MaskerProcess(name, options)
-
-
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What the other process says of a frame, beside its picture."""
+    """What the other process says: the result, how long its stages take, what it runs on."""
 
-    masked: bytes
-    picture_bytes: int
-    tracking: Tracking
-    stage_ms: dict[str, float]
-    provider: str
+    result: Any = None
+    stage_ms: dict[str, float] | None = None
+    provider: str = ""
 
 
 class MaskerProcess:
-    """Does what `Masker` does. One thread at a time.
+    """Does what `Masker` does. One thread follows, one draws.
 
-    Raises what kept the process from starting, and PipelineError from `mask` where it has ended or
-    does not answer; it is started again with a later frame.
+    follower, drawer: `module:function` of a maker and its options, which the other process imports.
+    Raises what kept a process from starting, and PipelineError from `follow` and `draw` where it
+    has ended or does not answer; it is started again with a later frame.
     """
 
-    def __init__(self, maker: str, options: tuple[str, ...] = ()) -> None:
-        self._maker = [maker, *options]
-        self.tracking = Tracking.WAITING
-        self.stage_ms: dict[str, float] = {}
-        self.provider = ""
-        self._memory = [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("camera", "mask")]
-        for handle in self._memory:
-            os.ftruncate(handle, _PICTURE_BYTES)
-        self._camera, self._mask = (mmap.mmap(handle, _PICTURE_BYTES) for handle in self._memory)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._started_at_s = -np.inf
+    def __init__(self, follower: tuple[str, ...], drawer: tuple[str, ...]) -> None:
+        self._following = _Process(follower)
         try:
-            self._start()
+            self._drawing = _Process(drawer)
+            self._following.wait()
+            self._drawing.wait()
         except BaseException:
             self.close()
             raise
 
-    def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
-        """The mask for this frame, or a card."""
+    @staticmethod
+    def possible() -> bool:
+        """Whether this system has what it needs."""
+        return hasattr(os, "memfd_create")
+
+    @property
+    def provider(self) -> str:
+        """What the networks run on."""
+        return self._following.provider
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Recent milliseconds of each stage."""
+        return self._following.stage_ms | self._drawing.stage_ms
+
+    def follow(self, frame: PatientFrame) -> Sighting:
+        """What this frame shows of the patient."""
         if frame.rgb.nbytes > _PICTURE_BYTES:
             raise PipelineError(f"a frame of {frame.width}x{frame.height} is too large")
-        if self._process is None:
-            if time.monotonic() - self._started_at_s < _AGAIN_S:
-                raise PipelineError("the masking process has ended; it is started again soon")
-            self._start()
-        np.copyto(np.ndarray(frame.rgb.shape, np.uint8, self._camera), frame.rgb)
         clock = frame.clock
         fraction = (clock.time_base.numerator, clock.time_base.denominator)
-        about = (frame.rgb.shape, clock.captured_at_s, clock.pts, fraction, size)
-        answer = self._ask(about, _ANSWER_S)
-        self.tracking, self.stage_ms = answer.tracking, answer.stage_ms
-        view = memoryview(self._mask)[: answer.picture_bytes]
-        masked: MaskedFrame = pickle.loads(answer.masked, buffers=[view])  # noqa: S301 - our own process
+        about = (frame.rgb.shape, clock.captured_at_s, clock.pts, fraction)
+
+        def put(memory: mmap.mmap) -> None:
+            np.copyto(np.ndarray(frame.rgb.shape, np.uint8, memory), frame.rgb)
+
+        sighting = self._following.ask(about, put)
+        assert isinstance(sighting, Sighting)  # noqa: S101 - for the type
+        return sighting
+
+    def draw(self, sighting: Sighting, size: tuple[int, int] | None = None) -> MaskedFrame:
+        """The mask, or a card."""
+        about, picture_bytes = self._drawing.ask((sighting, size))
+        view = memoryview(self._drawing.memory)[:picture_bytes]
+        masked: MaskedFrame = pickle.loads(about, buffers=[view])  # noqa: S301 - our own process
         return replace(masked, rgb=masked.rgb.copy())
 
     def close(self) -> None:
-        """End the process."""
+        """End both processes."""
+        self._following.close()
+        if hasattr(self, "_drawing"):
+            self._drawing.close()
+
+
+class _Process:
+    """One half, started when this is made, with a piece of memory for one picture."""
+
+    def __init__(self, maker: tuple[str, ...]) -> None:
+        self._maker = maker
+        self.stage_ms: dict[str, float] = {}
+        self.provider = ""
+        self._handle = os.memfd_create("picture", os.MFD_CLOEXEC)
+        os.ftruncate(self._handle, _PICTURE_BYTES)
+        self.memory = mmap.mmap(self._handle, _PICTURE_BYTES)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+        self._start()
+
+    def wait(self) -> None:
+        """Until it is ready."""
+        self._answer(_START_S)
+        self._ready_at_s = time.monotonic()
+
+    def ask(self, about: object, put: Callable[[mmap.mmap], None] | None = None) -> Any:
+        """What it answers. put: writes the picture that goes with the question."""
+        if self._process is None:
+            if self._closed or time.monotonic() - self._ready_at_s < _AGAIN_S:
+                raise PipelineError("the masking process has ended; it is started again soon")
+            self._start()
+            self.wait()
+        if put is not None:
+            put(self.memory)
+        try:
+            self._connection.send(about)
+        except OSError as error:
+            self._end()
+            raise PipelineError("the masking process has ended") from error
+        return self._answer(_ANSWER_S)
+
+    def close(self) -> None:
+        """End it."""
+        self._closed = True
         self._end()
-        for handle in self._memory:
-            os.close(handle)
-        self._memory = []
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
     def _start(self) -> None:
-        self._started_at_s = time.monotonic()
+        self._ready_at_s = time.monotonic()
         ours, theirs = socket.socketpair()
-        handles = (theirs.fileno(), *self._memory)
+        handles = (theirs.fileno(), self._handle)
         command = [sys.executable, "-c", _RUN, ",".join(map(str, handles)), *self._maker]
         with theirs:
             # A session of its own: Ctrl-C is for the relay, which ends this process.
@@ -125,11 +172,9 @@ class MaskerProcess:
                 command, pass_fds=handles, stdin=subprocess.DEVNULL, start_new_session=True
             )
         self._connection = Connection(ours.detach())
-        self.provider = self._ask(None, _START_S).provider
 
-    def _ask(self, about: object, patience_s: float) -> _Answer:
+    def _answer(self, patience_s: float) -> Any:
         try:
-            self._connection.send(about)
             if not self._connection.poll(patience_s):
                 raise PipelineError(f"the masking process does not answer in {patience_s:.0f} s")
             answer = self._connection.recv()
@@ -143,7 +188,8 @@ class MaskerProcess:
             self._end()
             raise answer
         assert isinstance(answer, _Answer)  # noqa: S101 - for the type
-        return answer
+        self.stage_ms, self.provider = answer.stage_ms or {}, answer.provider
+        return answer.result
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -154,7 +200,7 @@ class MaskerProcess:
 
 
 def serve() -> None:
-    """The other process: mask what comes until the relay has gone.
+    """The other process: do one half's work until the relay has gone.
 
     Arguments of the command line: handles, module:function of the maker, its options.
     """
@@ -164,37 +210,50 @@ def serve() -> None:
     # 37 ms of processor a frame for 28 ms of work).
     cv2.setNumThreads(1)
     handles, maker, *options = sys.argv[1:]
-    own, camera_handle, mask_handle = map(int, handles.split(","))
+    own, picture = map(int, handles.split(","))
     connection = Connection(own)
-    camera = mmap.mmap(camera_handle, _PICTURE_BYTES)
-    picture = mmap.mmap(mask_handle, _PICTURE_BYTES)
+    memory = mmap.mmap(picture, _PICTURE_BYTES)
     with contextlib.suppress(EOFError, OSError):
-        connection.recv()
         try:
             module, _, function = maker.partition(":")
-            masker: Masker = getattr(importlib.import_module(module), function)(*options)()
-            masker.warm_up(_WARM_UP_SIZE)
+            half: Follower | Drawer = getattr(importlib.import_module(module), function)(*options)()
+            half.warm_up(_WARM_UP_SIZE)
         except DigitalMaskError as error:  # said by the process that asked for the mask
             connection.send(error)
             return
         except Exception as error:  # noqa: BLE001
             connection.send(PipelineError(f"no masker can be made ({type(error).__name__})"))
             return
-        connection.send(_Answer(b"", 0, masker.tracking, {}, masker.provider))
+        provider = half.provider if isinstance(half, Follower) else ""
+        connection.send(_Answer(provider=provider))
+        work = _following(half, memory) if isinstance(half, Follower) else _drawing(half, memory)
         while True:
-            shape, captured_at_s, pts, fraction, size = connection.recv()
-            clock = FrameClock(captured_at_s, pts, Fraction(*fraction))
-            frame = PatientFrame(clock, np.ndarray(shape, np.uint8, camera))
+            about = connection.recv()
             try:
-                connection.send(_answer(masker, masker.mask(frame, size), picture))
+                result = work(*about)
+                connection.send(_Answer(result, dict(half.times.recent_ms), provider))
             except Exception as error:  # noqa: BLE001 - its message could quote pixels
                 connection.send(PipelineError(f"a frame was not masked ({type(error).__name__})"))
 
 
-def _answer(masker: Masker, masked: MaskedFrame, picture: mmap.mmap) -> _Answer:
-    pixels: list[pickle.PickleBuffer] = []
-    whole = replace(masked, rgb=np.ascontiguousarray(masked.rgb))
-    about = pickle.dumps(whole, protocol=5, buffer_callback=pixels.append)
-    raw = pixels[0].raw()
-    picture[: raw.nbytes] = raw.cast("B")
-    return _Answer(about, raw.nbytes, masker.tracking, dict(masker.stage_ms), masker.provider)
+def _following(follower: Follower, memory: mmap.mmap) -> Callable[..., Sighting]:
+    def work(
+        shape: tuple[int, int, int], captured_at_s: float, pts: int, fraction: tuple[int, int]
+    ) -> Sighting:
+        clock = FrameClock(captured_at_s, pts, Fraction(*fraction))
+        return follower.follow(PatientFrame(clock, np.ndarray(shape, np.uint8, memory)))
+
+    return work
+
+
+def _drawing(drawer: Drawer, memory: mmap.mmap) -> Callable[..., tuple[bytes, int]]:
+    def work(sighting: Sighting, size: tuple[int, int] | None) -> tuple[bytes, int]:
+        masked = drawer.draw(sighting, size)
+        pixels: list[pickle.PickleBuffer] = []
+        whole = replace(masked, rgb=np.ascontiguousarray(masked.rgb))
+        about = pickle.dumps(whole, protocol=5, buffer_callback=pixels.append)
+        raw = pixels[0].raw()
+        memory[: raw.nbytes] = raw.cast("B")
+        return about, raw.nbytes
+
+    return work

@@ -1,5 +1,10 @@
 """What the loop asks of each stage, and of them all together."""
 
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
@@ -9,6 +14,8 @@ from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.observation import FaceObservation
 
+_log = logging.getLogger(__name__)
+
 
 class Tracking(StrEnum):
     """What the pages say of the patient's face."""
@@ -17,6 +24,20 @@ class Tracking(StrEnum):
     FOLLOWING = "following"
     LOST = "lost"
     FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was seen of the patient in one frame: all that goes from reading a face to drawing it.
+
+    size: (width, height) of the frame, made even. state: None where there is nothing to draw;
+    `tracking` says why.
+    """
+
+    clock: FrameClock
+    size: tuple[int, int]
+    tracking: Tracking
+    state: MaskState | None = None
 
 
 class Tracker(Protocol):
@@ -50,14 +71,51 @@ class Renderer(Protocol):
 
 
 class FrameMasker(Protocol):
-    """One patient's stages together: `Masker`, here or in another process."""
+    """One patient's two halves together: `Masker`, here or in other processes."""
 
-    tracking: Tracking
-    stage_ms: dict[str, float]
-    provider: str
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Recent milliseconds of each stage."""
 
-    def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
-        """The mask for this frame, or a card."""
+    @property
+    def provider(self) -> str:
+        """What the networks run on."""
+
+    def follow(self, frame: PatientFrame) -> Sighting:
+        """What this frame shows of the patient. One thread."""
+
+    def draw(self, sighting: Sighting, size: tuple[int, int] | None = None) -> MaskedFrame:
+        """The mask, or a card. One thread, which may be another."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Give everything back. In the thread that draws."""
+
+
+class StageTimes:
+    """How long each stage takes: a mean that follows."""
+
+    def __init__(self) -> None:
+        self.recent_ms: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def measured(self, stage: str) -> Iterator[None]:
+        """Measure what is done within."""
+        started = time.perf_counter()
+        yield
+        taken_ms = (time.perf_counter() - started) * 1e3
+        before_ms = self.recent_ms.get(stage, taken_ms)
+        self.recent_ms[stage] = before_ms + 0.1 * (taken_ms - before_ms)
+
+
+class FaultLog:
+    """Says each kind of fault once, never by its message, which could quote pixels."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def note(self, what: str, error: Exception) -> None:
+        """Log it, where it is the first of its kind."""
+        kind = f"{what}: {type(error).__name__}"
+        if kind not in self._said:
+            self._said.add(kind)
+            _log.warning("%s; a card is shown (said once)", kind)
