@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -21,6 +22,7 @@ class Voice:
 
     def __init__(self) -> None:
         self._listeners: set[VoiceTrack] = set()
+        self._hearers: set[Callable[[AudioFrame], None]] = set()
         self._task: asyncio.Task[None] | None = None
 
     def take_from(self, track: MediaStreamTrack | None) -> None:
@@ -39,6 +41,14 @@ class Voice:
         """The listener has gone."""
         self._listeners.discard(track)
 
+    def add_listener(self, hear: Callable[[AudioFrame], None]) -> None:
+        """Let `hear` have every frame when it comes."""
+        self._hearers.add(hear)
+
+    def remove_listener(self, hear: Callable[[AudioFrame], None]) -> None:
+        """Let it have no more."""
+        self._hearers.discard(hear)
+
     def close(self) -> None:
         """End all listeners' tracks."""
         self.take_from(None)
@@ -52,6 +62,8 @@ class Voice:
                 if isinstance(frame, AudioFrame):
                     for track in self._listeners:
                         track.offer(frame)
+                    for hear in self._hearers:
+                        hear(frame)
         except MediaStreamError:
             return  # the patient has gone; listeners hear silence
 
