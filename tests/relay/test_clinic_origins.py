@@ -38,10 +38,13 @@ async def test_an_allowed_site_may_ask_and_read_and_no_other(tmp_path: Path) -> 
 
 
 async def test_by_default_no_other_site_may(tmp_path: Path) -> None:
-    async with running_relay(tmp_path) as relay, ClientSession() as http:
-        async with http.get(f"{relay.url}/health", headers={"Origin": CLINIC}) as answer:
-            assert answer.status == 200
-            assert "Access-Control-Allow-Origin" not in answer.headers
+    async with (
+        running_relay(tmp_path) as relay,
+        ClientSession() as http,
+        http.get(f"{relay.url}/health", headers={"Origin": CLINIC}) as answer,
+    ):
+        assert answer.status == 200
+        assert "Access-Control-Allow-Origin" not in answer.headers
 
 
 def test_an_origin_is_read_as_browsers_send_it() -> None:

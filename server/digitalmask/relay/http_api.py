@@ -23,18 +23,23 @@ _LONGEST_HOURS = 24 * 31
 _LONGEST_NAME = 80
 
 
+def description() -> dict[str, Any]:
+    """What `/openapi.json` answers."""
+    text = resources.files(__package__).joinpath("openapi.json").read_text("utf-8")
+    described: dict[str, Any] = json.loads(text)
+    described["info"]["version"] = __version__
+    return described
+
+
 def add_api(app: web.Application, rooms: Rooms, admission: Admission) -> None:
     """Serve every operation of the description, and the description itself."""
-    text = resources.files(__package__).joinpath("openapi.json").read_text("utf-8")
-    description = json.loads(text)
-    description["info"]["version"] = __version__
     operations = _Operations(rooms, admission)
-    for path, methods in description["paths"].items():
+    for path, methods in description()["paths"].items():
         for method, operation in methods.items():
             app.router.add_route(method, path, getattr(operations, operation["operationId"]))
 
     async def describe(_request: web.Request) -> web.Response:
-        return web.json_response(description)
+        return web.json_response(description())
 
     app.router.add_get("/openapi.json", describe)
 
