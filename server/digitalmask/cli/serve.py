@@ -62,7 +62,7 @@ async def _serve(options: argparse.Namespace) -> None:
     from digitalmask.assets.paths import state_dir
     from digitalmask.pipeline import isolated, make_masker
     from digitalmask.relay.admission import Keys
-    from digitalmask.relay.clinic_origins import read_origin
+    from digitalmask.relay.cross_origin import read_origin
     from digitalmask.relay.invitations import Role, read_key
     from digitalmask.relay.rooms import Rooms
     from digitalmask.relay.server import make_app

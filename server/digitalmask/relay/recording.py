@@ -32,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 _RETURNS_WITHIN_S = 30.0  # a person whose network fails comes back by then
 _MOST_SOUNDS = 500  # 10 s of sound may wait for a disk that hangs
-# aiortc hands a packet of sound on when four more have come, so that it is heard 80 ms late.
-_VOICE_HELD_S = 0.080
 _FAILED = "the recording could not be written and has ended"
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -63,11 +61,10 @@ class Recorder:
             self._picture = masked
             self._condition.notify()
 
-    def hear(self, frame: AudioFrame) -> None:
-        """Record sound that has just come."""
-        first_sample_at_s = time.monotonic() - _VOICE_HELD_S - frame.samples / frame.sample_rate
+    def hear(self, frame: AudioFrame, at_s: float) -> None:
+        """Record sound; at_s: the moment of its first sample."""
         with self._condition:
-            self._sounds.append((frame, first_sample_at_s))
+            self._sounds.append((frame, at_s))
             self._condition.notify()
 
     def close(self) -> None:
@@ -140,7 +137,7 @@ class RoomRecording:
         self._masked: MaskedVideo | None = None
         self._recorder: Recorder | None = None
         self._away: asyncio.TimerHandle | None = None
-        self._closing: set[asyncio.Future[None]] = set()
+        self._closing: dict[str, asyncio.Future[None]] = {}  # by the recordings' ids
 
     def ask(self, invitation: Invitation, patient: Invitation | None) -> None:
         """A doctor asks for the patient's consent; patient: who is there."""
@@ -181,7 +178,7 @@ class RoomRecording:
         self._started_at_s = time.monotonic()
         self._masked = masked
         masked.add_sink(recorder.show)
-        self._voice.add_listener(recorder.hear)
+        self._voice.add_hearer(recorder.hear)
         self._on_change()
 
     def stop(self, invitation: Invitation) -> None:
@@ -195,21 +192,22 @@ class RoomRecording:
         self._away_no_more()
         if self.state is RecordingState.OFF:
             return
-        self.state, self._id = RecordingState.OFF, ""
+        self.state = RecordingState.OFF
+        recording_id, self._id = self._id, ""
         recorder, self._recorder = self._recorder, None
         if recorder is not None and self._masked is not None:
             self._masked.remove_sink(recorder.show)
-            self._voice.remove_listener(recorder.hear)
+            self._voice.remove_hearer(recorder.hear)
             # Waits for the disk, which the loop must not.
             closing = asyncio.get_running_loop().run_in_executor(None, recorder.close)
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._closing[recording_id] = closing
+            closing.add_done_callback(lambda _: self._closing.pop(recording_id))
         self._on_change()
 
     async def close(self) -> None:
         """End the recording and wait until its file is whole."""
         self.end()
-        await asyncio.gather(*self._closing)
+        await asyncio.gather(*self._closing.values())
 
     def attend(self, patient: Invitation | None, doctors: bool) -> None:
         """Who is in the room now."""
@@ -237,11 +235,12 @@ class RoomRecording:
         """The room's finished recordings, the oldest first."""
         if self._folder is None or not self._folder.is_dir():
             return []
+        unfinished = {self._id, *self._closing}
         files = [(path, path.stat()) for path in self._folder.glob("*.mp4")]
         recordings = [
             KeptRecording(path.stem, stat.st_size, stat.st_mtime)
             for path, stat in files
-            if _ID.fullmatch(path.stem) and path.stem != self._id
+            if _ID.fullmatch(path.stem) and path.stem not in unfinished
         ]
         return sorted(recordings, key=lambda recording: recording.ended_at_s)
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from aiohttp import web
@@ -11,7 +11,7 @@ from aiohttp import web
 from digitalmask.assets.paths import client_dir
 from digitalmask.errors import InvitationError, SignallingError
 from digitalmask.relay.admission import Admission, Keys
-from digitalmask.relay.clinic_origins import allow_origins
+from digitalmask.relay.cross_origin import allow_origins
 from digitalmask.relay.http_api import add_api
 from digitalmask.relay.peer import offer_loopback, prepare_codecs
 from digitalmask.relay.rooms import Rooms
@@ -43,7 +43,7 @@ def make_app(
     rooms: Rooms,
     keys: Keys,
     ice_servers: list[dict[str, str]],
-    origins: frozenset[str] = frozenset(),
+    origins: Collection[str] = (),
 ) -> web.Application:
     """The application; it ends its sessions when it shuts down.
 

@@ -4,20 +4,19 @@ Sites are allowed one by one, by their exact origin; where none is, browsers kee
 Nothing here stands on cookies: who may do what is settled by the Bearer token alone.
 """
 
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from digitalmask.errors import ConfigurationError
 
-_MOST_AGE_S = 600
-_PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match",
-    "Access-Control-Max-Age": str(_MOST_AGE_S),
-}
-_EXPOSED = "Location, ETag, Link"
+_METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+# WHIP clients send the first three; the web client of Eyevinn sends an ETag beside.
+_HEADERS = "Authorization, Content-Type, If-Match, ETag"
+_EXPOSED = "Accept-Patch, Accept-Post, Allow, ETag, Link, Location, WWW-Authenticate"
+_MAX_AGE_S = "600"
 
 
 def read_origin(text: str) -> str:
@@ -42,24 +41,31 @@ def read_origin(text: str) -> str:
     return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
 
 
-def allow_origins(app: web.Application, origins: frozenset[str]) -> None:
-    """Answer browsers that ask for these sites' pages."""
+def allow_origins(app: web.Application, origins: Collection[str]) -> None:
+    """Let pages of these origins, and of no other, ask and read what the relay answers."""
     if not origins:
         return
 
     @web.middleware
     async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asks = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        if asks and request.headers.get("Origin") in origins:
-            return web.Response(status=204, headers=_PREFLIGHT)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except web.HTTPMethodNotAllowed:
+            if request.method == hdrs.METH_OPTIONS and request.headers.get(hdrs.ORIGIN) in origins:
+                return web.Response(status=204)
+            raise
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers.add("Vary", "Origin")
-        origin = request.headers.get("Origin", "")
-        if origin in origins:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
+        response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+        origin = request.headers.get(hdrs.ORIGIN)
+        if origin is None or origin not in origins:
+            return
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+        if request.method == hdrs.METH_OPTIONS:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _METHODS
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = _HEADERS
+            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _MAX_AGE_S
 
     app.middlewares.append(answer_preflight)
     app.on_response_prepare.append(add_headers)

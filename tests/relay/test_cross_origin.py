@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientSession
 
 from digitalmask.errors import ConfigurationError
-from digitalmask.relay.clinic_origins import read_origin
+from digitalmask.relay.cross_origin import read_origin
 from digitalmask.relay.invitations import Role
 from tests.relay.support import running_relay
 
