@@ -1,6 +1,7 @@
 """The HTTP API does what its description says, whatever it is asked."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from aiortc import MediaStreamTrack
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 
+from digitalmask.cli import main
 from digitalmask.errors import SignallingError
 from digitalmask.relay.http_api import description
-from digitalmask.relay.invitations import Role
+from digitalmask.relay.invitations import Role, read_invitation
 from tests.relay.support import KEYS, Camera, Relay, running_relay, track_of
 
 ADMIN = {"Authorization": f"Bearer {KEYS.admin}"}
@@ -78,6 +80,36 @@ async def test_a_named_invitation_lets_its_person_in_and_the_room_says_who_is_th
             assert (there["patients"], there["doctors"], there["observers"]) == (0, 1, 0)
         async with http.get(f"{relay.url}/rooms") as answer:
             assert await answer.json() == {"rooms": [relay.room]}
+
+
+def test_the_command_line_invites_through_it(
+    served: Relay,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DIGITALMASK_STATE", str(tmp_path))
+    (tmp_path / "admin.key").write_text(KEYS.admin)
+    into = ["invite", "--server", served.url, "--room", served.room]
+    assert main([*into, "--role", "doctor", "--name", "Dr. Adams", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    invitation = read_invitation(KEYS.invitations, made["token"])
+    assert (invitation.room, invitation.name) == (served.room, "Dr. Adams")
+    assert main(["invite", "--server", served.url]) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "Patient",
+        "Doctor",
+        "Observer",
+    ]
+    for wrong, sentence in (
+        ([*into, "--role", "doctor", "--hours", "0"], "hours must be more than 0"),
+        ([*into[:-1], "nowhere", "--role", "doctor"], "no such room"),
+        ([*into, "--hours", "2"], "--room and --role go together"),
+    ):
+        assert main(wrong) == 1
+        error = capsys.readouterr().err
+        assert sentence in error
+        assert error.count("\n") == 1
 
 
 async def watch(track: MediaStreamTrack) -> None:

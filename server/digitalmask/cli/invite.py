@@ -59,9 +59,15 @@ def _post(server: str, path: str, body: dict[str, object] | None) -> Any:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        why = "run this as the user who serves"
-        if error.code != 401:
-            why = str(json.load(error).get("error", why))
+        why = "run this as the user who serves" if error.code == 401 else _reason(error)
         raise ConfigurationError(f"{server} refused (status {error.code}): {why}") from error
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"no relay answers on {server}: {error}") from error
+
+
+def _reason(error: Any) -> str:
+    """The one line of a refusal; what the status means where there is none."""
+    try:
+        return str(json.load(error)["error"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return str(error.reason)
