@@ -97,6 +97,7 @@ def test_the_command_line_invites_through_it(
     assert (invitation.room, invitation.name) == (served.room, "Dr. Adams")
     assert main(["invite", "--server", served.url]) == 0
     assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "Room",
         "Patient",
         "Doctor",
         "Observer",

@@ -15,10 +15,25 @@ from aiohttp import ClientSession
 from aiortc import MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
+from digitalmask.errors import MediaError
+from digitalmask.media.fragmented_mp4 import FragmentedMp4
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.relay import recording as recording_module
 from digitalmask.relay.invitations import Role
-from tests.relay.support import GREEN, RED, SIZE, Camera, GreenMasker, Relay, Tone, running_relay
+from tests.relay.support import (
+    GREEN,
+    KEYS,
+    RED,
+    SIZE,
+    Camera,
+    GreenMasker,
+    Relay,
+    Tone,
+    colour_of,
+    running_relay,
+    track_of,
+)
 
 _FLASH_EVERY_S, _FLASH_S = 1.0, 0.2
 
@@ -204,7 +219,7 @@ async def test_the_recording_holds_green_masks_and_ends_when_the_patient_leaves(
     assert all(np.abs(middle - RED).max() > 100 for middle in middles)
 
 
-async def test_a_full_disk_ends_the_recording_and_is_said(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "recordings").write_text("a file where the folder should be")
     async with (
         running_relay(tmp_path, recordings=tmp_path / "recordings") as relay,
@@ -217,6 +232,47 @@ async def test_a_full_disk_ends_the_recording_and_is_said(tmp_path: Path) -> Non
             assert status == 507
             assert "could not be written" in body["error"]
             assert str(tmp_path) not in body["error"]
+
+
+async def test_a_full_disk_ends_the_recording_and_the_consultation_goes_on(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MediaError("no space left")
+
+    async with ClientSession() as http:
+        doctor, patient = Person(relay, http, Role.DOCTOR), Person(relay, http, Role.PATIENT)
+        async with relay.publisher(patient.token, Camera()), relay.viewer(doctor.token) as viewer:
+            await doctor.ask()
+            await patient.agree()
+            await asyncio.sleep(0.5)
+            monkeypatch.setattr(FragmentedMp4, "write", refuse)
+            await asyncio.sleep(0.5)
+            assert await colour_of(await track_of(viewer, "video"), GREEN)
+            room = f"{relay.url}/rooms/{relay.room}"
+            async with http.get(room, headers={"Authorization": f"Bearer {KEYS.admin}"}) as answer:
+                recording = (await answer.json())["recording"]
+            assert recording["state"] == "off"
+            assert "could not be written" in recording["trouble"]
+            assert len(await doctor.kept()) == 1  # what was written before is kept
+
+
+async def test_a_recording_ends_when_no_doctor_is_there_for_a_while(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recording_module, "_RETURNS_WITHIN_S", 1.0)
+    async with ClientSession() as http:
+        doctor, patient = Person(relay, http, Role.DOCTOR), Person(relay, http, Role.PATIENT)
+        async with relay.publisher(patient.token, Camera()):
+            async with relay.viewer(doctor.token):
+                await doctor.ask()
+                await patient.agree()
+            await asyncio.sleep(0.5)
+            async with relay.viewer(doctor.token):
+                await asyncio.sleep(1.0)
+                assert await doctor.kept() == []  # a doctor who comes back finds it running
+            await asyncio.sleep(1.5)
+            assert len(await doctor.kept()) == 1
 
 
 async def test_a_server_without_a_folder_records_nothing(tmp_path: Path) -> None:

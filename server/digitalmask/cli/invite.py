@@ -27,7 +27,7 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigurationError("--room and --role go together; --hours and --name go with them")
     if options.room is None:
         made = _post(options.server, "/rooms", None)
-        links = made["links"]
+        links = {"room": made["room"], **made["links"]}
     else:
         made = _post(options.server, f"/rooms/{quote(options.room, safe='')}/invitations", wanted)
         links = {made["role"]: made["link"]}

@@ -90,6 +90,7 @@ async def _serve(options: argparse.Namespace) -> None:
         room_id = rooms.create()
         invitations = {role.value: keys.link(base, room_id, role) for role in Role}
         print(f"Serving on {base}; faces are tracked on the {_provider(options.provider)}.")
+        print(f"{'Room:':10}{room_id}")
         for role, link in invitations.items():
             if role != "patient" or options.demo is None:
                 print(f"{role.capitalize() + ':':10}{link}")
