@@ -1,23 +1,11 @@
-/** What the patient's and the doctor's page share: entering, keeping the connection, leaving. */
+/** One person's sessions with the relay, kept alive, and the other people who are seen. */
 
 import { followRoom } from "./events.js";
 import { Refusal } from "./messages.js";
+import { address } from "./relay.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
-
-/**
- * An element of the page that must be there.
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} kind
- * @returns {T}
- */
-export function element(id, kind) {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`the page lacks #${id}`);
-  return found;
-}
 
 /** One person's call: several sessions that are kept alive until the person leaves. */
 export class Call {
@@ -122,34 +110,6 @@ export class Call {
 }
 
 /**
- * Gives what plays streams with sound; where the browser forbids that, without, and shows a button
- * that turns the sound on.
- * @param {HTMLButtonElement} sound
- */
-export function player(sound) {
-  /** @type {Set<HTMLVideoElement>} */
-  const silenced = new Set();
-  sound.addEventListener("click", () => {
-    for (const video of silenced) video.muted = false;
-    silenced.clear();
-    sound.hidden = true;
-  });
-  return (/** @type {HTMLVideoElement} */ video, /** @type {MediaStream} */ media) => {
-    // Called for each track; setting the same stream again would break off the playing.
-    if (video.srcObject === media) return;
-    video.srcObject = media;
-    video.play().catch((error) => {
-      // An AbortError is a newer stream in this one's place.
-      if (!(error instanceof DOMException) || error.name !== "NotAllowedError") return;
-      video.muted = true;
-      silenced.add(video);
-      sound.hidden = false;
-      void video.play().catch(() => undefined);
-    });
-  };
-}
-
-/**
  * Shows other people's streams in a list, and takes them away when they leave.
  * @param {Call} call
  * @param {HTMLElement} list
@@ -157,22 +117,24 @@ export function player(sound) {
  * @param {(video: HTMLVideoElement, media: MediaStream) => void} play
  */
 export function people(call, list, view, play) {
-  /** @type {Map<string, AbortController>} */
+  /** @type {Map<string, {figure: HTMLElement, stopper: AbortController}>} */
   const shown = new Map();
+  call.stopper.signal.addEventListener("abort", () => {
+    for (const { figure } of shown.values()) figure.remove();
+  });
   return (/** @type {{id: string, name: string}[]} */ streams) => {
-    for (const [id, stopper] of shown) {
+    for (const [id, { figure, stopper }] of shown) {
       if (!streams.some((stream) => stream.id === id)) {
         stopper.abort();
         shown.delete(id);
-        document.getElementById(`figure-${id}`)?.remove();
+        figure.remove();
       }
     }
     for (const { id, name } of streams) {
       if (shown.has(id)) continue;
       const stopper = new AbortController();
-      shown.set(id, stopper);
       const figure = document.createElement("figure");
-      figure.id = `figure-${id}`;
+      shown.set(id, { figure, stopper });
       const video = document.createElement("video");
       video.autoplay = true;
       video.playsInline = true;
@@ -181,41 +143,11 @@ export function people(call, list, view, play) {
       figure.append(video, caption);
       list.append(figure);
       const { room, token } = call.invitation;
-      const url = `/whep/${encodeURIComponent(room)}/${encodeURIComponent(id)}`;
+      const url = address(`/whep/${encodeURIComponent(room)}/${encodeURIComponent(id)}`);
       void call.keep(id, () => view(url, token, (media) => play(video, media)), stopper.signal);
     }
   };
 }
-
-/**
- * Lets a button pause one of the person's own tracks.
- * @param {HTMLButtonElement} button
- * @param {MediaStreamTrack[]} tracks
- * @param {[string, string]} captions while sending, while paused
- */
-export function pauseButton(button, tracks, captions) {
-  const show = (/** @type {boolean} */ paused) => {
-    for (const track of tracks) track.enabled = !paused;
-    button.classList.toggle("paused", paused);
-    button.textContent = captions[paused ? 1 : 0];
-  };
-  button.hidden = tracks.length === 0;
-  // In the place of an earlier call's.
-  button.onclick = () => show(!button.classList.contains("paused"));
-  show(false);
-}
-
-/** What the patient's tracking state means, in words for the patient and for the doctor. */
-export const TRACKING = {
-  patient: {
-    following: "Your face is being followed", waiting: "Waiting for your camera",
-    lost: "Please move into view", fault: "The mask is paused for a moment",
-  },
-  doctor: {
-    following: "The mask follows the patient", waiting: "Waiting for the patient",
-    lost: "The patient is out of view", fault: "The mask is paused for a moment",
-  },
-};
 
 /** @param {AbortSignal} signal */
 function aborted(signal) {

@@ -12,17 +12,16 @@ export async function listDevices(cameras, microphones) {
 }
 
 /**
- * Opens the chosen camera and microphone; throws a Refusal.
- * @param {HTMLSelectElement} cameras
- * @param {HTMLSelectElement} microphones
+ * Opens the chosen camera and microphone, or the browser's choice; throws a Refusal.
+ * @param {{camera?: string, microphone?: string}} choice `deviceId`s
  * @param {{width: number, height: number, frameRate: number}} wanted
  */
-export async function openDevices(cameras, microphones, { width, height, frameRate }) {
-  const chosen = (/** @type {string} */ id) => (id ? { deviceId: { exact: id } } : {});
+export async function openDevices({ camera, microphone }, { width, height, frameRate }) {
+  const chosen = (/** @type {string | undefined} */ id) => (id ? { deviceId: { exact: id } } : {});
   try {
     return await navigator.mediaDevices.getUserMedia({
-      video: { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate, max: frameRate }, ...chosen(cameras.value) },
-      audio: { echoCancellation: true, noiseSuppression: true, ...chosen(microphones.value) },
+      video: { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate, max: frameRate }, ...chosen(camera) },
+      audio: { echoCancellation: true, noiseSuppression: true, ...chosen(microphone) },
     });
   } catch (error) {
     throw deviceRefusal(error);

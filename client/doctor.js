@@ -1,31 +1,14 @@
-import { Call, element, pauseButton, people, player, TRACKING } from "./call.js";
-import { listDevices, openDevices } from "./devices.js";
+import { joinAsDoctor, joinAsObserver } from "./digitalmask.js";
+import { listDevices } from "./devices.js";
 import { readInvitation } from "./invitation.js";
-import { Refusal, surroundings } from "./messages.js";
-import { publish, view } from "./whip.js";
+import { surroundings } from "./messages.js";
+import { attempt, element, pauseButton, present, refuse, TRACKING } from "./page.js";
 
 const cameras = element("camera-choice", HTMLSelectElement);
 const microphones = element("microphone-choice", HTMLSelectElement);
 const join = element("join", HTMLButtonElement);
-const status = element("status", HTMLElement);
-const message = element("message", HTMLElement);
 const mask = element("mask", HTMLVideoElement);
-const play = player(element("sound", HTMLButtonElement));
-// The patient sees the doctor small, beside their own mask; the patient's browser is to do as
-// little as can be.
-const OWN_CAMERA = { width: 480, height: 360, frameRate: 20 };
-const OWN_BIT_S = 600_000;
 const observing = location.pathname === "/observer";
-
-/** @param {unknown} error */
-function refuse(error) {
-  message.textContent = error instanceof Refusal ? error.message : "Something went wrong. Please load the page again.";
-  if (!(error instanceof Refusal)) console.error(error);
-  status.textContent = "";
-  element("entrance", HTMLElement).hidden = false;
-  element("consultation", HTMLElement).hidden = true;
-  join.disabled = false;
-}
 
 // Where a mask's eyes stand: what its picture's height shows, or in portrait its width, and the
 // region about them, in millimetres, as the mask's renderer has them.
@@ -64,46 +47,65 @@ function eyePanel(video, canvas, button) {
 
 async function enter() {
   join.disabled = true;
-  message.textContent = "";
-  const invitation = readInvitation(observing ? "observer" : "doctor");
-  const media = observing ? null : await openDevices(cameras, microphones, OWN_CAMERA);
-  const stop = () => media?.getTracks().forEach((track) => track.stop());
-  let trouble = "";
-  const call = new Call(invitation, (text) => {
-    trouble = text;
-    if (text) status.textContent = text;
-  }, (refusal) => {
-    stop();
-    refuse(refusal);
+  element("message", HTMLElement).textContent = "";
+  const enterRoom = observing ? joinAsObserver : joinAsDoctor;
+  const consultation = await enterRoom(mask, location.hash, {
+    camera: cameras.value, microphone: microphones.value, people: element("people", HTMLElement),
   });
-  element("entrance", HTMLElement).hidden = true;
-  element("consultation", HTMLElement).hidden = false;
-  status.textContent = "Connecting …";
+  const words = /** @type {Record<string, string>} */ (TRACKING.doctor);
+  present(consultation, ({ patient }) => (
+    patient.present ? words[patient.tracking] ?? "" : "Waiting for the patient"));
+  const { media } = consultation;
+  if (!media) return;
+  element("own", HTMLVideoElement).srcObject = media;
+  element("own-figure", HTMLElement).hidden = false;
+  pauseButton(element("mute", HTMLButtonElement), media.getAudioTracks(), ["Mute", "Unmute"]);
+  pauseButton(element("camera", HTMLButtonElement), media.getVideoTracks(), ["Camera off", "Camera on"]);
+  offerRecording(consultation);
+}
 
-  const room = encodeURIComponent(invitation.room);
-  void call.keep("mask", () => view(`/whep/${room}/patient`, invitation.token, (stream) => play(mask, stream)));
-  if (media) {
-    void call.keep("own", () => publish(`/whip/${room}`, invitation.token, media, OWN_BIT_S));
-    element("own", HTMLVideoElement).srcObject = media;
-    element("own-figure", HTMLElement).hidden = false;
-    pauseButton(element("mute", HTMLButtonElement), media.getAudioTracks(), ["Mute", "Unmute"]);
-    pauseButton(element("camera", HTMLButtonElement), media.getVideoTracks(), ["Camera off", "Camera on"]);
-  }
-  const show = people(call, element("people", HTMLElement), view, play);
-  call.follow(({ patient, streams }) => {
-    show(streams.filter(({ id }) => id !== "patient"));
-    const words = /** @type {Record<string, string>} */ (TRACKING.doctor);
-    status.textContent = trouble || (patient.present ? words[patient.tracking] ?? "" : "Waiting for the patient");
+/**
+ * Lets the doctor ask for a recording, end it, and save what was recorded.
+ * @param {import("./digitalmask.js").Consultation} consultation
+ */
+function offerRecording(consultation) {
+  const button = element("record", HTMLButtonElement);
+  const captions = { off: "Record", asked: "Waiting for the patient's consent", running: "Stop recording" };
+  const notice = element("notice", HTMLElement);
+  /** @type {keyof typeof captions | ""} */
+  let stage = "";
+  consultation.on("state", ({ recording: { possible, state, trouble } }) => {
+    button.hidden = !possible;
+    button.textContent = captions[state];
+    button.title = state === "asked" ? "Press to withdraw the question" : "";
+    if (possible && state === "off" && stage !== "off") {
+      void attempt(() => listRecordings(consultation));
+      if (stage === "asked") notice.textContent = "No recording: the patient did not agree.";
+      if (trouble) notice.textContent = `Attention: ${trouble}.`;
+    }
+    stage = state;
   });
-  const leave = () => {
-    call.end();
-    stop();
-  };
-  window.addEventListener("pagehide", leave);
-  element("leave", HTMLButtonElement).addEventListener("click", () => {
-    leave();
-    location.reload();
-  });
+  button.onclick = () => attempt(() => (
+    stage === "off" ? consultation.askToRecord() : consultation.stopRecording()));
+}
+
+/** @param {import("./digitalmask.js").Consultation} consultation */
+async function listRecordings(consultation) {
+  const list = element("recordings", HTMLElement);
+  const kept = await consultation.recordings();
+  list.replaceChildren(...kept.map(({ id, bytes, ended_at }) => {
+    const save = document.createElement("button");
+    const ended = new Date(ended_at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    save.textContent = `Save the recording that ended at ${ended} (${(bytes / 1e6).toFixed(1)} MB)`;
+    save.onclick = () => attempt(async () => {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await consultation.fetchRecording(id));
+      link.download = `${id}.mp4`;
+      link.click();
+      URL.revokeObjectURL(link.href);
+    });
+    return save;
+  }));
 }
 
 eyePanel(mask, element("eyes", HTMLCanvasElement), element("enlarge", HTMLButtonElement));
@@ -120,7 +122,7 @@ if (lacking) {
   join.disabled = true;
 } else {
   try {
-    readInvitation(observing ? "observer" : "doctor");
+    readInvitation(location.hash, observing ? "observer" : "doctor");
   } catch (error) {
     refuse(error);
   }

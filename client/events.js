@@ -1,4 +1,5 @@
 import { Refusal, serverRefusal } from "./messages.js";
+import { address } from "./relay.js";
 
 /** The relay speaks at least every 2 s; after three such silences the connection is lost. */
 const SILENCE_LIMIT_MS = 6000;
@@ -6,7 +7,9 @@ const WAIT_MS = 1000;
 
 /**
  * @typedef {{patient: {present: boolean, tracking: string, fps: number},
- *   streams: {id: string, name: string}[], provider: string}} RoomState
+ *   streams: {id: string, name: string}[], provider: string,
+ *   recording: {possible: boolean, state: "off" | "asked" | "running", seconds: number,
+ *     trouble: string}}} RoomState
  */
 
 /**
@@ -22,7 +25,7 @@ const WAIT_MS = 1000;
 export async function followRoom(room, token, onState, onTrouble, signal) {
   while (!signal.aborted) {
     try {
-      await followOnce(`/rooms/${encodeURIComponent(room)}/events`, token, onState, signal);
+      await followOnce(address(`/rooms/${encodeURIComponent(room)}/events`), token, onState, signal);
     } catch (error) {
       if (signal.aborted) return;
       const refusal = error instanceof Refusal

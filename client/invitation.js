@@ -7,14 +7,15 @@ import { Refusal, serverRefusal } from "./messages.js";
  */
 
 /**
- * The invitation in this page's address. It stands behind the #, which browsers send to nobody.
- * The server checks the signature; here it is only read, so that a wrong or old link is told
- * before the camera is asked for. Throws a Refusal.
+ * The invitation in a link, where it stands behind the #, which browsers send to nobody; or in the
+ * token alone. The server checks the signature; here it is only read, so that a wrong or old link
+ * is told before the camera is asked for. Throws a Refusal.
+ * @param {string} link
  * @param {Role} page whose page this is
  * @returns {Invitation}
  */
-export function readInvitation(page) {
-  const token = location.hash.slice(1);
+export function readInvitation(link, page) {
+  const token = link.slice(link.indexOf("#") + 1);
   if (!token) {
     throw new Refusal("To take part you need a personal link. Please open the one that you were sent.", true);
   }

@@ -1,6 +1,7 @@
 /** WHIP (sending) and WHEP (receiving): one POST of an offer, one DELETE to end. */
 
 import { serverRefusal, Refusal } from "./messages.js";
+import { address } from "./relay.js";
 
 const GATHERING_LIMIT_MS = 2000;
 const REQUEST_LIMIT_MS = 15000;
@@ -118,7 +119,7 @@ export async function view(url, token, onMedia) {
 
 async function iceServers() {
   try {
-    const reply = await fetch("/ice");
+    const reply = await fetch(address("/ice"));
     return reply.ok ? (await reply.json()).iceServers : [];
   } catch {
     return [];
@@ -150,8 +151,8 @@ async function connect(connection, url, token) {
       throw new Refusal("The server cannot be reached. Trying again.", false);
     }
     if (reply.status !== 201) throw serverRefusal(reply.status, body);
-    const address = new URL(reply.headers.get("Location") ?? "", reply.url).href;
-    session = new Session(connection, address, token);
+    const place = new URL(reply.headers.get("Location") ?? "", reply.url).href;
+    session = new Session(connection, place, token);
     await connection.setRemoteDescription({ type: "answer", sdp: body });
     await connected(connection);
     return session;

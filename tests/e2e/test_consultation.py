@@ -11,6 +11,7 @@ import subprocess
 import sys
 import wave
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,11 @@ class Server:
         return f"{self.base}/{role.value}#{invite(key, self.room, role, hours)}"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    state = tmp_path_factory.mktemp("state")
+@contextmanager
+def started(state: Path, *options: str) -> Iterator[Server]:
+    """A server until the block ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "digitalmask", "serve", "--port", "0"],
+        [sys.executable, "-m", "digitalmask", "serve", "--port", "0", *options],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"DIGITALMASK_STATE": str(state)},
@@ -65,6 +66,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield Server(base, payload["room"], state)
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with started(tmp_path_factory.mktemp("state")) as running:
+        yield running
 
 
 def real_face(video: Path) -> Iterator[Picture]:

@@ -17,9 +17,10 @@ from av import AudioFrame, VideoFrame
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import Masker, Sighting, Tracking
+from digitalmask.relay.admission import Keys
 from digitalmask.relay.invitations import Role, invite
 from digitalmask.relay.rooms import Rooms
-from digitalmask.relay.server import Keys, make_app
+from digitalmask.relay.server import make_app
 from digitalmask.relay.whip_client import WhipClient
 
 KEYS = Keys("i" * 48, "a" * 48)
@@ -118,10 +119,14 @@ async def running_relay(
     folder: Path,
     slow_s: Callable[[], float] = lambda: 0.0,
     masker: type[GreenMasker] = GreenMasker,
+    recordings: Path | None = None,
+    origins: frozenset[str] = frozenset(),
 ) -> AsyncIterator[Relay]:
     """A relay until the block ends."""
-    rooms = Rooms(lambda: cast(Masker, masker(slow_s)), folder / "rooms.json")
-    server = TestServer(make_app(rooms, KEYS, []), host="127.0.0.1")
+    rooms = Rooms(
+        lambda: cast(Masker, masker(slow_s)), folder / "rooms.json", recordings=recordings
+    )
+    server = TestServer(make_app(rooms, KEYS, [], origins), host="127.0.0.1")
     await server.start_server()
     try:
         yield Relay(str(server.make_url("")).rstrip("/"), rooms.create())

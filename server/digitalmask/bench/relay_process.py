@@ -22,10 +22,11 @@ from aiortc.contrib.media import MediaRelay
 from digitalmask.bench.packet_times import PacketTimes
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import FrameMasker, Sighting, isolated
+from digitalmask.relay.admission import Keys
 from digitalmask.relay.invitations import Role, invite
 from digitalmask.relay.peer import offer_loopback
 from digitalmask.relay.rooms import Rooms
-from digitalmask.relay.server import Keys, make_app
+from digitalmask.relay.server import make_app
 
 _SLOW_FRAME_S = 0.12  # a quarter of the camera's rate, still below the watchdog's 150 ms
 _BEFORE_SLOW_S = 5.0

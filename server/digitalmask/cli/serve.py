@@ -27,6 +27,19 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--ice-server", action="append", default=[], metavar="URL", help="stun:…")
     parser.add_argument(
+        "--recordings",
+        type=Path,
+        metavar="FOLDER",
+        help="let doctors record masks there, where the patient agrees (nothing is recorded)",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a site whose pages may use this relay, such as https://clinic.example",
+    )
+    parser.add_argument(
         "--demo",
         nargs="?",
         const="",
@@ -48,15 +61,18 @@ async def _serve(options: argparse.Namespace) -> None:
 
     from digitalmask.assets.paths import state_dir
     from digitalmask.pipeline import isolated
-    from digitalmask.relay.invitations import read_key
+    from digitalmask.relay.admission import Keys
+    from digitalmask.relay.cross_origin import read_origin
+    from digitalmask.relay.invitations import Role, read_key
     from digitalmask.relay.rooms import Rooms
-    from digitalmask.relay.server import Keys, links, make_app
+    from digitalmask.relay.server import make_app
 
     tls = _tls(options.tls_cert, options.tls_key)
+    origins = frozenset(map(read_origin, options.allow_origin))
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
     masker = isolated(options.provider, options.inset)
-    rooms = Rooms(masker, state_dir() / "rooms.json", options.size)
-    app = make_app(rooms, keys, [{"urls": url} for url in options.ice_server])
+    rooms = Rooms(masker, state_dir() / "rooms.json", options.size, options.recordings)
+    app = make_app(rooms, keys, [{"urls": url} for url in options.ice_server], origins)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
@@ -72,8 +88,9 @@ async def _serve(options: argparse.Namespace) -> None:
         name = "localhost" if options.host in ("127.0.0.1", "0.0.0.0", "::") else options.host  # noqa: S104
         base = f"{'https' if tls else 'http'}://{name}:{port}"
         room_id = rooms.create()
-        invitations = links(base, keys, room_id)
+        invitations = {role.value: keys.link(base, room_id, role) for role in Role}
         print(f"Serving on {base}; faces are tracked on the {_provider(options.provider)}.")
+        print(f"{'Room:':10}{room_id}")
         for role, link in invitations.items():
             if role != "patient" or options.demo is None:
                 print(f"{role.capitalize() + ':':10}{link}")

@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 
 import cv2
@@ -44,6 +45,7 @@ class MaskedVideo:
         self._shared: dict[str, Encoding] = {}
         # Who is sent what; replaced as a whole, for `publish` reads it in its own thread.
         self._sent: dict[Encoding, frozenset[MaskedVideoTrack]] = {}
+        self._sinks: frozenset[Callable[[MaskedFrame], None]] = frozenset()
         self._lock = threading.Lock()  # of what follows
         self._source_pts = 0.0
         self._pts = 0
@@ -79,6 +81,14 @@ class MaskedVideo:
         track = MaskedVideoTrack(self)
         self._viewers.add(track)
         return track
+
+    def add_sink(self, sink: Callable[[MaskedFrame], None]) -> None:
+        """Hand every frame to `sink` as well, in any thread; it must not wait."""
+        self._sinks |= {sink}
+
+    def remove_sink(self, sink: Callable[[MaskedFrame], None]) -> None:
+        """Hand it no more."""
+        self._sinks -= {sink}
 
     def close(self) -> None:
         """End all viewers' tracks."""
@@ -119,6 +129,8 @@ class MaskedVideo:
                     del self._shared[track.mime_type]
 
     def _hand_out(self, masked: MaskedFrame) -> None:
+        for sink in self._sinks:
+            sink(masked)
         planes = np.asarray(cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
         with self._lock:
             now = time.monotonic()
@@ -145,7 +157,7 @@ class MaskedVideo:
     async def _draw_cards_when_idle(self) -> None:
         while True:
             await asyncio.sleep(_IDLE_INTERVAL_S)
-            if self._sent and time.monotonic() - self._masked_at_s > _IDLE_S:
+            if (self._sent or self._sinks) and time.monotonic() - self._masked_at_s > _IDLE_S:
                 now = time.monotonic()
                 clock = FrameClock(now, round(now / _VIDEO_CLOCK), _VIDEO_CLOCK)
                 self._hand_out(draw_card(Card.WAITING, self._size, clock))

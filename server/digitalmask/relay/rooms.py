@@ -18,6 +18,7 @@ from digitalmask.relay.invitations import Invitation, Role
 from digitalmask.relay.masked_video import MaskedVideo
 from digitalmask.relay.patient_camera import watch_camera
 from digitalmask.relay.peer import answer, key_frame_request
+from digitalmask.relay.recording import RoomRecording
 from digitalmask.relay.voice import Voice
 
 PATIENT_STREAM = "patient"
@@ -46,10 +47,16 @@ class Room:
 
     The patient's camera track is given to `watch_camera` and to nothing else; no stream can be
     asked for that carries it.
+
+    recordings: the folder for recordings; None where none are made.
     """
 
     def __init__(
-        self, room_id: str, make_masker: Callable[[], FrameMasker], size: tuple[int, int] | None
+        self,
+        room_id: str,
+        make_masker: Callable[[], FrameMasker],
+        size: tuple[int, int] | None,
+        recordings: Path | None = None,
     ) -> None:
         self.id = room_id
         self._make_masker = make_masker
@@ -62,6 +69,8 @@ class Room:
         self._relay = MediaRelay()
         self._changed = asyncio.Event()
         self._endings: set[asyncio.Task[None]] = set()
+        self.recording = RoomRecording(recordings, room_id, self._voice, self._tell)
+        self.closed = False
 
     async def publish(self, invitation: Invitation, offer: str) -> tuple[Session, str]:
         """WHIP: take in a patient's or a doctor's camera and voice."""
@@ -111,15 +120,28 @@ class Room:
         if session is None or session.invitation.id != invitation.id:
             raise SignallingError(404, "there is no such session")
         await self._end(session)
+        if session.publishes and invitation.role is Role.PATIENT:
+            self.recording.end()
+
+    def ask_to_record(self, invitation: Invitation) -> None:
+        """A doctor asks the patient for consent to a recording."""
+        self.recording.ask(invitation, self._patient())
+
+    def agree_to_record(self, invitation: Invitation) -> None:
+        """The patient agrees, and the recording begins."""
+        self.recording.agree(invitation, self._masked_video())
 
     async def close(self) -> None:
         """End every session."""
+        self.closed = True
+        await self.recording.close()
         for session in list(self._sessions.values()):
             await self._end(session)
         self._stop_pipeline()
         self._voice.close()
         if self._masked is not None:
             self._masked.close()
+        self._tell()
 
     def describe(self, invitation: Invitation) -> dict[str, Any]:
         """What the pages are told of the room."""
@@ -144,9 +166,14 @@ class Room:
                 "replaced": replaced,
             },
             "streams": streams,
+            "recording": self.recording.describe(),
             "you": {"role": invitation.role.value, "name": invitation.name},
             "provider": status.provider,
         }
+
+    def count(self, role: Role) -> int:
+        """How many people of a role are here."""
+        return len({s.invitation.id for s in self._sessions.values() if s.invitation.role is role})
 
     async def change(self, timeout_s: float) -> None:
         """Wait until somebody came or went, or for `timeout_s`."""
@@ -156,6 +183,7 @@ class Room:
             return
 
     def _tell(self) -> None:
+        self.recording.attend(self._patient(), self.count(Role.DOCTOR) > 0)
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -169,6 +197,9 @@ class Room:
         }
         if invitation.id not in present and len(present) >= _MOST_DOCTORS_AND_OBSERVERS:
             raise SignallingError(409, "this room is full")
+
+    def _patient(self) -> Invitation | None:
+        return next((s.invitation for s in self._publishing(Role.PATIENT)), None)
 
     def _publisher(self, stream: str) -> Session:
         return next(s for s in self._sessions.values() if s.publishes and s.stream == stream)
@@ -299,10 +330,12 @@ class Rooms:
         make_masker: Callable[[], FrameMasker],
         file: Path,
         size: tuple[int, int] | None = None,
+        recordings: Path | None = None,
     ) -> None:
         self._make_masker = make_masker
         self._file = file
         self._size = size
+        self._recordings = recordings
         self._rooms: dict[str, Room] = {}
         try:
             known = json.loads(file.read_text("utf-8")) if file.exists() else []
@@ -314,6 +347,35 @@ class Rooms:
         """A new room; returns its id, which cannot be guessed."""
         room_id = secrets.token_urlsafe(9)
         self._known.append(room_id)
+        self._keep()
+        return room_id
+
+    async def end(self, room_id: str) -> None:
+        """End a room for good: its sessions end and its invitations are worth nothing."""
+        room = self.room(room_id)
+        self._known.remove(room_id)
+        self._keep()
+        del self._rooms[room_id]
+        await room.close()
+
+    def all(self) -> list[str]:
+        """The ids of all rooms, the oldest first."""
+        return list(self._known)
+
+    def room(self, room_id: str) -> Room:
+        """The room of that id; SignallingError 404 where there is none."""
+        if room_id not in self._known:
+            raise SignallingError(404, "there is no such room")
+        if room_id not in self._rooms:
+            self._rooms[room_id] = Room(room_id, self._make_masker, self._size, self._recordings)
+        return self._rooms[room_id]
+
+    async def close(self) -> None:
+        """End every session of every room."""
+        for room in self._rooms.values():
+            await room.close()
+
+    def _keep(self) -> None:
         try:
             part = self._file.with_suffix(".part")
             part.write_text(json.dumps(self._known), "utf-8")
@@ -322,21 +384,3 @@ class Rooms:
             raise ConfigurationError(
                 f"cannot write the rooms to {self._file}: {error.strerror}"
             ) from error
-        return room_id
-
-    def newest(self) -> str | None:
-        """The room that was made last."""
-        return self._known[-1] if self._known else None
-
-    def room(self, room_id: str) -> Room:
-        """The room of that id; SignallingError 404 where there is none."""
-        if room_id not in self._known:
-            raise SignallingError(404, "there is no such room")
-        if room_id not in self._rooms:
-            self._rooms[room_id] = Room(room_id, self._make_masker, self._size)
-        return self._rooms[room_id]
-
-    async def close(self) -> None:
-        """End every session of every room."""
-        for room in self._rooms.values():
-            await room.close()

@@ -1,20 +1,20 @@
 """The HTTP face of the relay: pages, WHIP in (RFC 9725), WHEP out, room events, invitations."""
 
 import asyncio
-import hmac
 import json
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from aiohttp import web
 
 from digitalmask.assets.paths import client_dir
 from digitalmask.errors import InvitationError, SignallingError
-from digitalmask.relay.invitations import Invitation, Role, invite, read_invitation
+from digitalmask.relay.admission import Admission, Keys
+from digitalmask.relay.cross_origin import allow_origins
+from digitalmask.relay.http_api import add_api
 from digitalmask.relay.peer import offer_loopback, prepare_codecs
-from digitalmask.relay.rooms import Room, Rooms
+from digitalmask.relay.rooms import Rooms
 
 _log = logging.getLogger(__name__)
 
@@ -39,27 +39,29 @@ _PAGES = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The server's secrets: one signs invitations, the other makes rooms."""
+def make_app(
+    rooms: Rooms,
+    keys: Keys,
+    ice_servers: list[dict[str, str]],
+    origins: Collection[str] = (),
+) -> web.Application:
+    """The application; it ends its sessions when it shuts down.
 
-    invitations: str
-    admin: str
-
-
-def make_app(rooms: Rooms, keys: Keys, ice_servers: list[dict[str, str]]) -> web.Application:
-    """The application; it ends its sessions when it shuts down."""
+    origins: of other sites whose pages may use this relay.
+    """
     prepare_codecs()
     offer_loopback()
-    handlers = _Handlers(rooms, keys, ice_servers)
+    admission = Admission(rooms, keys)
+    handlers = _Handlers(admission, ice_servers)
     app = web.Application(client_max_size=_LARGEST_OFFER, middlewares=[_answer_errors])
     app.on_response_prepare.append(_add_headers)
+    allow_origins(app, origins)
     for address, page in _PAGES.items():
         app.router.add_get(address, _page(client_dir() / page))
     app.router.add_static("/static/", client_dir())
+    add_api(app, rooms, admission)
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/ice", handlers.ice)
-    app.router.add_post("/rooms", handlers.create_room)
     app.router.add_get("/rooms/{room}/events", handlers.events)
     app.router.add_post("/whip/{room}", handlers.publish)
     app.router.add_delete("/whip/{room}/{session}", handlers.leave)
@@ -71,14 +73,6 @@ def make_app(rooms: Rooms, keys: Keys, ice_servers: list[dict[str, str]]) -> web
 
     app.on_shutdown.append(close)
     return app
-
-
-def links(base: str, keys: Keys, room_id: str) -> dict[str, str]:
-    """One invitation for each role, as links to the pages."""
-    return {
-        role.value: f"{base}/{role.value}#{invite(keys.invitations, room_id, role)}"
-        for role in Role
-    }
 
 
 @web.middleware
@@ -124,9 +118,8 @@ def _page(path: Path) -> Handler:
 
 
 class _Handlers:
-    def __init__(self, rooms: Rooms, keys: Keys, ice_servers: list[dict[str, str]]) -> None:
-        self._rooms = rooms
-        self._keys = keys
+    def __init__(self, admission: Admission, ice_servers: list[dict[str, str]]) -> None:
+        self._admission = admission
         self._ice_servers = ice_servers
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -135,57 +128,34 @@ class _Handlers:
     async def ice(self, _request: web.Request) -> web.Response:
         return web.json_response({"iceServers": self._ice_servers})
 
-    async def create_room(self, request: web.Request) -> web.Response:
-        if not hmac.compare_digest(
-            _bearer(request).encode("utf-8", "surrogateescape"), self._keys.admin.encode()
-        ):
-            raise InvitationError("the admin key is not the server's")
-        room_id = self._rooms.create()
-        base = f"{request.scheme}://{request.host}"
-        body = {"room": room_id, "links": links(base, self._keys, room_id)}
-        return web.json_response(body, status=201)
-
     async def events(self, request: web.Request) -> web.StreamResponse:
-        room, invitation = self._enter(request)
+        room, invitation = self._admission.enter(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         try:
-            while True:
+            while not room.closed:
                 data = json.dumps(room.describe(invitation))
                 await response.write(f"event: room\ndata: {data}\n\n".encode())
                 await room.change(_EVENT_INTERVAL_S)
         except ConnectionResetError:
-            return response  # the reader has gone
+            pass  # the reader has gone
+        return response
 
     async def publish(self, request: web.Request) -> web.Response:
-        room, invitation = self._enter(request)
+        room, invitation = self._admission.enter(request)
         session, answer = await room.publish(invitation, await _offer(request))
         return _created(answer, f"/whip/{room.id}/{session.id}")
 
     async def watch(self, request: web.Request) -> web.Response:
-        room, invitation = self._enter(request)
+        room, invitation = self._admission.enter(request)
         stream = request.match_info["stream"]
         session, answer = await room.watch(invitation, stream, await _offer(request))
         return _created(answer, f"/whep/{room.id}/{stream}/{session.id}")
 
     async def leave(self, request: web.Request) -> web.Response:
-        room, invitation = self._enter(request)
+        room, invitation = self._admission.enter(request)
         await room.leave(request.match_info["session"], invitation)
         return web.Response(status=200)
-
-    def _enter(self, request: web.Request) -> tuple[Room, Invitation]:
-        invitation = read_invitation(self._keys.invitations, _bearer(request))
-        room = self._rooms.room(request.match_info["room"])
-        if invitation.room != room.id:
-            raise SignallingError(403, "this invitation is for another room")
-        return room, invitation
-
-
-def _bearer(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise InvitationError("an invitation is needed as Bearer token")
-    return token.strip()
 
 
 async def _offer(request: web.Request) -> str:

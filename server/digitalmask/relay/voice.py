@@ -1,7 +1,9 @@
 """The patient's voice, for any number of listeners; it goes on when the patient comes back."""
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +16,10 @@ _SAMPLES = _RATE // 50  # 20 ms, Opus' own frame
 # What a listener has not taken after so many frames (200 ms) is dropped, the oldest first.
 _MOST_WAITING = 10
 _SILENCE_AFTER_S = 0.1
+# aiortc hands a packet of sound on when four more have come.
+_HELD_S = 4 * _SAMPLES / _RATE
+
+Hearer = Callable[[AudioFrame, float], None]
 
 
 class Voice:
@@ -21,6 +27,7 @@ class Voice:
 
     def __init__(self) -> None:
         self._listeners: set[VoiceTrack] = set()
+        self._hearers: set[Hearer] = set()
         self._task: asyncio.Task[None] | None = None
 
     def take_from(self, track: MediaStreamTrack | None) -> None:
@@ -39,6 +46,14 @@ class Voice:
         """The listener has gone."""
         self._listeners.discard(track)
 
+    def add_hearer(self, hear: Hearer) -> None:
+        """Let `hear` have every frame, with the moment of its first sample (`time.monotonic`)."""
+        self._hearers.add(hear)
+
+    def remove_hearer(self, hear: Hearer) -> None:
+        """Let it have no more."""
+        self._hearers.discard(hear)
+
     def close(self) -> None:
         """End all listeners' tracks."""
         self.take_from(None)
@@ -50,8 +65,11 @@ class Voice:
             while True:
                 frame = await source.recv()
                 if isinstance(frame, AudioFrame):
+                    at_s = time.monotonic() - _HELD_S - frame.samples / frame.sample_rate
                     for track in self._listeners:
                         track.offer(frame)
+                    for hear in self._hearers:
+                        hear(frame, at_s)
         except MediaStreamError:
             return  # the patient has gone; listeners hear silence
 
