@@ -45,6 +45,21 @@ function eyePanel(video, canvas, button) {
   });
 }
 
+/**
+ * How the mask is doing, for whoever looks after the machine.
+ * @param {import("./events.js").RoomState["patient"]} patient @param {string} provider
+ */
+function figures(patient, provider) {
+  if (!patient.present) return "No patient is here.";
+  const stages = Object.entries(patient.stage_ms).map(([name, ms]) => `${name} ${ms} ms`);
+  const reduced = ["", " Under load: every second frame is read.",
+    " Under load: every second frame is read, the picture is smaller.",
+    " Under load: every second frame is read, the picture is much smaller."];
+  return `${patient.fps} pictures a second; ${stages.join(", ")}. ${patient.received} frames came, `
+    + `${patient.replaced} gave way to newer ones. Faces are read on the ${provider}.`
+    + (reduced[patient.reduced] ?? "");
+}
+
 async function enter() {
   join.disabled = true;
   element("message", HTMLElement).textContent = "";
@@ -55,6 +70,9 @@ async function enter() {
   const words = /** @type {Record<string, string>} */ (TRACKING.doctor);
   present(consultation, ({ patient }) => (
     patient.present ? words[patient.tracking] ?? "" : "Waiting for the patient"));
+  consultation.on("state", ({ patient, provider }) => {
+    element("figures", HTMLElement).textContent = figures(patient, provider);
+  });
   const { media } = consultation;
   if (!media) return;
   element("own", HTMLVideoElement).srcObject = media;

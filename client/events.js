@@ -6,7 +6,8 @@ const SILENCE_LIMIT_MS = 6000;
 const WAIT_MS = 1000;
 
 /**
- * @typedef {{patient: {present: boolean, tracking: string, fps: number},
+ * @typedef {{patient: {present: boolean, tracking: string, fps: number,
+ *   stage_ms: Record<string, number>, received: number, shown: number, replaced: number, reduced: number},
  *   streams: {id: string, name: string}[], provider: string,
  *   recording: {possible: boolean, state: "off" | "asked" | "running", seconds: number,
  *     trouble: string}}} RoomState

@@ -15,7 +15,7 @@ from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.newest_slot import NewestSlot
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline.effort import LEVELS, Effort, Governor
+from digitalmask.pipeline.effort import Governor
 from digitalmask.pipeline.stages import FrameMasker, Sighting, Tracking
 from digitalmask.rendering import draw_card, fade
 
@@ -42,7 +42,8 @@ class PipelineStatus:
     """How the loop is doing.
 
     stage_ms: recent milliseconds of each stage. submitted: the camera's frames. shown: what came
-    out for them. replaced: frames that a newer one replaced. effort: how much is done for each.
+    out for them. replaced: frames that a newer one replaced. level: of `LEVELS`, how much
+    is done for each.
     """
 
     tracking: Tracking = Tracking.WAITING
@@ -51,7 +52,7 @@ class PipelineStatus:
     submitted: int = 0
     shown: int = 0
     replaced: int = 0
-    effort: Effort = LEVELS[0]
+    level: int = 0
     provider: str = ""
 
 
@@ -157,7 +158,7 @@ class LivePipeline:
                 submitted=self._submitted,
                 shown=self._shown,
                 replaced=replaced,
-                effort=self._governor.effort,
+                level=self._governor.level,
             )
 
     def close(self) -> None:

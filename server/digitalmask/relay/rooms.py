@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +145,7 @@ class Room:
 
     def describe(self, invitation: Invitation) -> dict[str, Any]:
         """What the pages are told of the room."""
-        status = PipelineStatus() if self._pipeline is None else self._pipeline.status()
-        stage_ms, replaced = dict(status.stage_ms), status.replaced
-        if self._masked is not None and self._masked.encodings:
-            stage_ms["encode"] = self._masked.encode_ms
-            replaced += self._masked.replaced
+        status = self.patient_status()
         present = bool(self._publishing(Role.PATIENT))
         streams = [{"id": PATIENT_STREAM, "name": self._name_of(PATIENT_STREAM) or "Patient"}]
         streams += [
@@ -162,14 +158,33 @@ class Room:
                 "present": present,
                 "tracking": (status.tracking if present else Tracking.WAITING).value,
                 "fps": round(status.fps, 1),
-                "stage_ms": {name: round(ms, 1) for name, ms in stage_ms.items()},
-                "replaced": replaced,
+                "stage_ms": {name: round(ms, 1) for name, ms in status.stage_ms.items()},
+                "received": status.submitted,
+                "shown": status.shown,
+                "replaced": status.replaced,
+                "reduced": status.level,
             },
             "streams": streams,
             "recording": self.recording.describe(),
             "you": {"role": invitation.role.value, "name": invitation.name},
             "provider": status.provider,
         }
+
+    def patient_status(self) -> PipelineStatus:
+        """How the patient's loop is doing, what is coded for the viewers with it."""
+        status = PipelineStatus() if self._pipeline is None else self._pipeline.status()
+        if self._masked is None or not self._masked.encodings:
+            return status
+        return replace(
+            status,
+            stage_ms=status.stage_ms | {"encode": self._masked.encode_ms},
+            replaced=status.replaced + self._masked.replaced,
+        )
+
+    @property
+    def encodings(self) -> int:
+        """How many encodings of the mask there are."""
+        return 0 if self._masked is None else self._masked.encodings
 
     def count(self, role: Role) -> int:
         """How many people of a role are here."""
@@ -361,6 +376,10 @@ class Rooms:
     def all(self) -> list[str]:
         """The ids of all rooms, the oldest first."""
         return list(self._known)
+
+    def opened(self) -> list[Room]:
+        """Those that somebody has entered since the server began."""
+        return list(self._rooms.values())
 
     def room(self, room_id: str) -> Room:
         """The room of that id; SignallingError 404 where there is none."""

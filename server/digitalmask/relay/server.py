@@ -13,6 +13,7 @@ from digitalmask.errors import InvitationError, SignallingError
 from digitalmask.relay.admission import Admission, Keys
 from digitalmask.relay.cross_origin import allow_origins
 from digitalmask.relay.http_api import add_api
+from digitalmask.relay.metrics import add_metrics
 from digitalmask.relay.peer import offer_loopback, prepare_codecs
 from digitalmask.relay.rooms import Rooms
 
@@ -60,6 +61,7 @@ def make_app(
         app.router.add_get(address, _page(client_dir() / page))
     app.router.add_static("/static/", client_dir())
     add_api(app, rooms, admission)
+    add_metrics(app, rooms, admission)
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/ice", handlers.ice)
     app.router.add_get("/rooms/{room}/events", handlers.events)
