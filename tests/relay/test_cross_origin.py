@@ -20,10 +20,11 @@ async def test_an_allowed_site_may_ask_and_read_and_no_other(tmp_path: Path) -> 
     ):
         whip = f"{relay.url}/whip/{relay.room}"
         asking = {"Access-Control-Request-Method": "POST"}
-        async with http.options(whip, headers={"Origin": CLINIC} | asking) as answer:
-            assert answer.status == 204
-            assert answer.headers["Access-Control-Allow-Origin"] == CLINIC
-            assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+        for url in (whip, f"{relay.url}/rooms/{relay.room}/recording"):
+            async with http.options(url, headers={"Origin": CLINIC} | asking) as answer:
+                assert answer.ok
+                assert answer.headers["Access-Control-Allow-Origin"] == CLINIC
+                assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
         for origin in ("https://evil.example", "http://clinic.example", f"{CLINIC}.evil", "null"):
             for method, headers in (("OPTIONS", asking), ("POST", {}), ("GET", {})):
                 sent = {"Origin": origin} | headers
