@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from digitalmask.errors import MediaError
 from digitalmask.media.fragmented_mp4 import FragmentedMp4
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.pipeline import Sighting
 from digitalmask.relay import recording as recording_module
 from digitalmask.relay.invitations import Role
 from tests.relay.support import (
@@ -116,10 +117,18 @@ class Beep(MediaStreamTrack):
 class GreyMasker(GreenMasker):
     """Draws one grey, as bright as what it sees."""
 
-    def mask(self, frame: PatientFrame, size: tuple[int, int] | None = None) -> MaskedFrame:
-        width, height = size or (frame.width, frame.height)
-        level = round(float(frame.rgb.mean()))
-        return MaskedFrame(frame.clock, np.full((height, width, 3), level, np.uint8))
+    def __init__(self, slow_s: Callable[[], float]) -> None:
+        super().__init__(slow_s)
+        self._levels: dict[int, int] = {}  # by the frames' time stamps
+
+    def follow(self, frame: PatientFrame) -> Sighting:
+        self._levels[frame.clock.pts] = round(float(frame.rgb.mean()))
+        return super().follow(frame)
+
+    def draw(self, sighting: Sighting, size: tuple[int, int] | None = None) -> MaskedFrame:
+        width, height = size or sighting.size
+        grey = np.full((height, width, 3), self._levels[sighting.clock.pts], np.uint8)
+        return MaskedFrame(sighting.clock, grey)
 
 
 def sound_is_late_s(levels: list[tuple[float, float]], voice: np.ndarray) -> float:
