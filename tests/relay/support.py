@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -120,13 +120,14 @@ async def running_relay(
     slow_s: Callable[[], float] = lambda: 0.0,
     masker: type[GreenMasker] = GreenMasker,
     recordings: Path | None = None,
-    origins: frozenset[str] = frozenset(),
+    ice_servers: Sequence[dict[str, str]] = (),
+    origins: Collection[str] = (),
 ) -> AsyncIterator[Relay]:
     """A relay until the block ends."""
     rooms = Rooms(
         lambda: cast(Masker, masker(slow_s)), folder / "rooms.json", recordings=recordings
     )
-    server = TestServer(make_app(rooms, KEYS, [], origins), host="127.0.0.1")
+    server = TestServer(make_app(rooms, KEYS, ice_servers, origins), host="127.0.0.1")
     await server.start_server()
     try:
         yield Relay(str(server.make_url("")).rstrip("/"), rooms.create())
