@@ -14,6 +14,10 @@ from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.relay.peer import take_frames
 
+# A face that fills a larger picture has no more for the mask, which is drawn at most so large; it
+# would take the room's time.
+_LONGEST_SIDE_PX = 1920
+
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +32,8 @@ def watch_camera(track: MediaStreamTrack, submit: Callable[[PatientFrame], None]
         try:
             # One thread: by itself FFmpeg takes all, and each conversion waits for the one that a
             # busy masker holds up (p95 8.6 ms in place of 0.6 at 640x480).
-            rgb = frame.reformat(format="rgb24", threads=1).to_ndarray()
+            width, height = _bounded(frame.width, frame.height)
+            rgb = frame.reformat(width, height, "rgb24", threads=1).to_ndarray()
         except (av.FFmpegError, ValueError) as error:  # its message could quote the picture
             _log.warning("a camera's frame cannot be converted: %s", type(error).__name__)
             return
@@ -36,3 +41,9 @@ def watch_camera(track: MediaStreamTrack, submit: Callable[[PatientFrame], None]
         submit(PatientFrame(clock, np.asarray(rgb, np.uint8)))
 
     take_frames(track, convert)
+
+
+def _bounded(width: int, height: int) -> tuple[int, int]:
+    """The size in pixels that a frame is read at: its own, or as much smaller as is needed."""
+    scale = min(1.0, _LONGEST_SIDE_PX / max(width, height))
+    return round(width * scale), round(height * scale)
