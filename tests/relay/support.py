@@ -122,15 +122,17 @@ async def running_relay(
     recordings: Path | None = None,
     ice_servers: Sequence[dict[str, str]] = (),
     origins: Collection[str] = (),
+    port: int | None = None,
+    room: str | None = None,
 ) -> AsyncIterator[Relay]:
     """A relay until the block ends."""
     rooms = Rooms(
         lambda: cast(Masker, masker(slow_s)), folder / "rooms.json", recordings=recordings
     )
-    server = TestServer(make_app(rooms, KEYS, ice_servers, origins), host="127.0.0.1")
+    server = TestServer(make_app(rooms, KEYS, ice_servers, origins), host="127.0.0.1", port=port)
     await server.start_server()
     try:
-        yield Relay(str(server.make_url("")).rstrip("/"), rooms.create())
+        yield Relay(str(server.make_url("")).rstrip("/"), room or rooms.create())
     finally:
         await server.close()
 
@@ -156,3 +158,12 @@ async def colour_of(track: MediaStreamTrack, wanted: tuple[int, int, int]) -> bo
                     return True
     except TimeoutError:
         return False
+
+
+async def until(condition: Callable[[], bool], seconds: float = 8.0) -> None:
+    """Wait for something to become so."""
+    for _ in range(round(seconds / 0.02)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not become so")

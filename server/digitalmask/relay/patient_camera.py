@@ -28,19 +28,25 @@ def watch_camera(track: MediaStreamTrack, submit: Callable[[PatientFrame], None]
     """
 
     def convert(frame: VideoFrame) -> None:
-        arrived_at_s = time.monotonic()
-        try:
-            # One thread: by itself FFmpeg takes all, and each conversion waits for the one that a
-            # busy masker holds up (p95 8.6 ms in place of 0.6 at 640x480).
-            width, height = _bounded(frame.width, frame.height)
-            rgb = frame.reformat(width, height, "rgb24", threads=1).to_ndarray()
-        except (av.FFmpegError, ValueError) as error:  # its message could quote the picture
-            _log.warning("a camera's frame cannot be converted: %s", type(error).__name__)
-            return
-        clock = FrameClock(arrived_at_s, frame.pts or 0, frame.time_base or Fraction(1, 90000))
-        submit(PatientFrame(clock, np.asarray(rgb, np.uint8)))
+        patient_frame = read_frame(frame, time.monotonic())
+        if patient_frame is not None:
+            submit(patient_frame)
 
     take_frames(track, convert)
+
+
+def read_frame(frame: VideoFrame, arrived_at_s: float) -> PatientFrame | None:
+    """A decoded frame's pixels; None where it cannot be converted."""
+    try:
+        width, height = _bounded(frame.width, frame.height)
+        # One thread: by itself FFmpeg takes all, and each conversion waits for the one that a busy
+        # masker holds up (p95 8.6 ms in place of 0.6 at 640x480).
+        rgb = frame.reformat(width, height, "rgb24", threads=1).to_ndarray()
+    except (av.FFmpegError, ValueError) as error:  # its message could quote the picture
+        _log.warning("a camera's frame cannot be converted: %s", type(error).__name__)
+        return None
+    clock = FrameClock(arrived_at_s, frame.pts or 0, frame.time_base or Fraction(1, 90000))
+    return PatientFrame(clock, np.asarray(rgb, np.uint8))
 
 
 def _bounded(width: int, height: int) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from aiortc import (
 from aiortc.codecs import CODECS, HEADER_EXTENSIONS
 from aiortc.exceptions import OperationError
 from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import (
     AnyRtcpPacket,
@@ -129,12 +130,12 @@ async def answer(
         _let_browsers_start_fast(connection)
         if forward:
             for receiver in connection.getReceivers():
-                _hand_on(receiver)
+                hand_on(receiver)
         for track in outgoing:
             if track.kind in kinds:
                 sender = connection.addTrack(track)
                 if isinstance(track, MaskedVideoTrack):
-                    _send_coded(connection, sender, track)
+                    send_coded(connection, sender, track)
                 elif on_key_frame is not None:
                     _ask_elsewhere(sender, on_key_frame)
                 if track.kind == "video":
@@ -233,10 +234,23 @@ def put_encoder(sender: RTCRtpSender, encoder: object) -> None:
     _put_in(sender, "encoder", type(None), encoder)
 
 
-def _hand_on(receiver: RTCRtpReceiver) -> None:
-    """Let a receiver's track carry coded frames."""
+def hand_on(receiver: RTCRtpReceiver, codecs: tuple[str, ...] = FORWARDED) -> None:
+    """Let a receiver's track carry coded frames of these codecs."""
     if receiver.track is not None:
-        _put_in(receiver, "decoder_queue", queue.Queue, ForwardingQueue(receiver.track))
+        _put_in(receiver, "decoder_queue", queue.Queue, ForwardingQueue(receiver.track, codecs))
+
+
+def estimate_at_most(receiver: RTCRtpReceiver, most_bit_s: Callable[[], float]) -> None:
+    """Tell who sends (by REMB) that no more than so much gets through."""
+
+    class Bounded(RemoteBitrateEstimator):
+        def add(self, *args: Any, **named: Any) -> tuple[int, list[int]] | None:
+            estimate = super().add(*args, **named)
+            if estimate is None:
+                return None
+            return int(min(most_bit_s(), estimate[0])), estimate[1]
+
+    _put_in(receiver, "remote_bitrate_estimator", RemoteBitrateEstimator, Bounded())
 
 
 def _put_in(owner: RTCRtpReceiver | RTCRtpSender, part: str, kind: type, ours: object) -> None:
@@ -247,12 +261,13 @@ def _put_in(owner: RTCRtpReceiver | RTCRtpSender, part: str, kind: type, ours: o
     setattr(owner, name, ours)
 
 
-def _send_coded(
+def send_coded(
     connection: RTCPeerConnection, sender: RTCRtpSender, track: MaskedVideoTrack
 ) -> None:
     """Send frames that are coded elsewhere, and let what the viewer says of them reach the track.
 
-    After the offer is set, which settles the codec.
+    After the other side's offer or answer is set, which settles the codec. Errors: SignallingError
+    422 where none is shared.
     """
     (codecs,) = (each._codecs for each in connection.getTransceivers() if each.sender is sender)
     if not codecs:
