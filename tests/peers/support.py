@@ -80,7 +80,9 @@ room-1: {{
 """
 
 
-def janus(folder: Path, port: int, codec: str) -> contextlib.AbstractContextManager[object]:
+def janus(
+    folder: Path, port: int, codec: str
+) -> contextlib.AbstractContextManager["subprocess.Popen[str]"]:
     """Debian's Janus on 127.0.0.1, with one video room that takes this codec."""
     if shutil.which("janus") is None:
         pytest.skip("janus is not installed (scripts/setup --dev)")
@@ -105,7 +107,7 @@ def janus(folder: Path, port: int, codec: str) -> contextlib.AbstractContextMana
 
 def whip_server(
     folder: Path, port: int, janus_port: int
-) -> contextlib.AbstractContextManager[object]:
+) -> contextlib.AbstractContextManager["subprocess.Popen[str]"]:
     """Debian's simple-whip-server before it."""
     folder.mkdir(exist_ok=True)
     for file in ("server.js", "whip-janus.js"):

@@ -28,7 +28,7 @@ class Forwarded(asyncio.DatagramProtocol):
 
     def __init__(self, codec: str) -> None:
         self._depayload = {"H264": h264_depayload, "VP8": vp8_depayload}[codec]
-        self._decoder = av.CodecContext.create(codec.lower(), "r")
+        self._decoder: Any = av.CodecContext.create(codec.lower(), "r")
         self._buffer = VideoJitterBuffer()
         self.pictures: asyncio.Queue[np.ndarray] = asyncio.Queue()
 
@@ -42,7 +42,7 @@ class Forwarded(asyncio.DatagramProtocol):
         for each in (frame, *frame.followers):
             # Before the first key frame nothing can be decoded.
             with contextlib.suppress(av.FFmpegError):
-                for picture in self._decoder.decode(av.Packet(each.data)):  # type: ignore[union-attr]
+                for picture in self._decoder.decode(av.Packet(each.data)):
                     self.pictures.put_nowait(picture.to_ndarray(format="rgb24"))
 
     async def picture(self) -> np.ndarray:

@@ -183,8 +183,8 @@ async def test_a_film_is_sent_masked_with_its_sound_until_it_ends(tmp_path: Path
 
 
 async def test_a_camera_is_sent_masked_and_one_that_goes_is_waited_for(tmp_path: Path) -> None:
-    camera, lines = Camera(), []
-    opened = 0
+    camera, opened = Camera(), 0
+    lines: list[str] = []
 
     def frames() -> Any:
         nonlocal opened
