@@ -84,7 +84,7 @@ export class Session {
  * @param {number} maxBitrate of the video, bit/s
  */
 export async function publish(url, token, media, maxBitrate) {
-  const connection = new RTCPeerConnection({ iceServers: await iceServers() });
+  const connection = new RTCPeerConnection({ iceServers: await iceServers(token) });
   for (const track of media.getTracks()) {
     // Movement is what is examined: rather a softer picture than a halting one.
     if (track.kind === "video") track.contentHint = "motion";
@@ -104,7 +104,7 @@ export async function publish(url, token, media, maxBitrate) {
  * @param {(media: MediaStream) => void} onMedia
  */
 export async function view(url, token, onMedia) {
-  const connection = new RTCPeerConnection({ iceServers: await iceServers() });
+  const connection = new RTCPeerConnection({ iceServers: await iceServers(token) });
   const media = new MediaStream();
   connection.addEventListener("track", ({ track, receiver }) => {
     // No buffer beyond what the network needs: an examination is a conversation.
@@ -117,9 +117,10 @@ export async function view(url, token, onMedia) {
   return connect(connection, url, token);
 }
 
-async function iceServers() {
+/** @param {string} token */
+async function iceServers(token) {
   try {
-    const reply = await fetch(address("/ice"));
+    const reply = await fetch(address("/ice"), { headers: { Authorization: `Bearer ${token}` } });
     return reply.ok ? (await reply.json()).iceServers : [];
   } catch {
     return [];

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -120,16 +120,19 @@ async def running_relay(
     slow_s: Callable[[], float] = lambda: 0.0,
     masker: type[GreenMasker] = GreenMasker,
     recordings: Path | None = None,
-    origins: frozenset[str] = frozenset(),
+    ice_servers: Sequence[dict[str, str]] = (),
+    origins: Collection[str] = (),
+    port: int | None = None,
+    room: str | None = None,
 ) -> AsyncIterator[Relay]:
     """A relay until the block ends."""
     rooms = Rooms(
         lambda: cast(Masker, masker(slow_s)), folder / "rooms.json", recordings=recordings
     )
-    server = TestServer(make_app(rooms, KEYS, [], origins), host="127.0.0.1")
+    server = TestServer(make_app(rooms, KEYS, ice_servers, origins), host="127.0.0.1", port=port)
     await server.start_server()
     try:
-        yield Relay(str(server.make_url("")).rstrip("/"), rooms.create())
+        yield Relay(str(server.make_url("")).rstrip("/"), room or rooms.create())
     finally:
         await server.close()
 
@@ -155,3 +158,12 @@ async def colour_of(track: MediaStreamTrack, wanted: tuple[int, int, int]) -> bo
                     return True
     except TimeoutError:
         return False
+
+
+async def until(condition: Callable[[], bool], seconds: float = 8.0) -> None:
+    """Wait for something to become so."""
+    for _ in range(round(seconds / 0.02)):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not become so")

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import ssl
 from pathlib import Path
@@ -25,7 +26,17 @@ def add_parser(commands: Any) -> None:
     add_inset(parser)
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain (PEM)")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
-    parser.add_argument("--ice-server", action="append", default=[], metavar="URL", help="stun:…")
+    parser.add_argument(
+        "--ice-server",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="a STUN or TURN server for the clients: stun:…, turn:… or turns:…; may be repeated",
+    )
+    parser.add_argument("--turn-user", metavar="NAME", help="user of the TURN servers")
+    parser.add_argument(
+        "--turn-password", type=Path, metavar="FILE", help="file with that user's password"
+    )
     parser.add_argument(
         "--recordings",
         type=Path,
@@ -68,11 +79,12 @@ async def _serve(options: argparse.Namespace) -> None:
     from digitalmask.relay.server import make_app
 
     tls = _tls(options.tls_cert, options.tls_key)
+    ice = _ice_servers(options.ice_server, options.turn_user, options.turn_password)
     origins = frozenset(map(read_origin, options.allow_origin))
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
     masker = isolated(options.provider, options.inset)
     rooms = Rooms(masker, state_dir() / "rooms.json", options.size, options.recordings)
-    app = make_app(rooms, keys, [{"urls": url} for url in options.ice_server], origins)
+    app = make_app(rooms, keys, ice, origins)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()
     try:
@@ -128,6 +140,30 @@ async def _play_patient(source: str, url: str, token: str) -> None:
         await play_file(Path(source), url, token)
     else:
         await play_simulated_patient(url, token)
+
+
+def _ice_servers(urls: list[str], user: str | None, password: Path | None) -> list[dict[str, str]]:
+    """What clients are told of STUN and TURN servers; the credentials are for all TURN servers."""
+    if (user is None) != (password is None):
+        raise ConfigurationError("--turn-user and --turn-password go together")
+    servers = []
+    for url in urls:
+        scheme, _, rest = url.partition(":")
+        if scheme not in ("stun", "stuns", "turn", "turns") or not re.fullmatch(
+            r"[^\s<>\"]+", rest
+        ):
+            raise ConfigurationError(f"{url} is no ICE server: stun:HOST, turn:HOST or turns:HOST")
+        server = {"urls": url}
+        if scheme.startswith("turn"):
+            if user is None or password is None:
+                raise ConfigurationError(f"{url} needs --turn-user and --turn-password")
+            try:
+                secret = password.read_text("utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigurationError(f"cannot read the password in {password}") from error
+            server |= {"username": user, "credential": secret}
+        servers.append(server)
+    return servers
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:

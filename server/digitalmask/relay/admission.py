@@ -33,11 +33,15 @@ class Admission:
 
     def enter(self, request: web.Request) -> tuple[Room, Invitation]:
         """The room of the request's address, where the request's invitation is for that room."""
-        invitation = read_invitation(self.keys.invitations, _bearer(request))
+        invitation = self.invitation(request)
         room = self._rooms.room(request.match_info["room"])
         if invitation.room != room.id:
             raise SignallingError(403, "this invitation is for another room")
         return room, invitation
+
+    def invitation(self, request: web.Request) -> Invitation:
+        """The request's invitation, whichever room it is for."""
+        return read_invitation(self.keys.invitations, _bearer(request))
 
     def require_admin(self, request: web.Request) -> None:
         """Refuse a request without the admin key."""

@@ -182,16 +182,18 @@ class MaskPacketizer:
 class ForwardingQueue(DecoderQueue):
     """Stands before a receiver's decoder: hands whole coded frames on to its track, not decoded.
 
-    What comes in a codec that viewers might not take goes to the decoder after all.
+    What comes in another than these codecs, which viewers might not take, goes to the decoder
+    after all.
     """
 
-    def __init__(self, track: MediaStreamTrack) -> None:
+    def __init__(self, track: MediaStreamTrack, codecs: tuple[str, ...] = FORWARDED) -> None:
         super().__init__()
+        self._codecs = codecs
         self._to_track: Any = track._queue  # type: ignore[attr-defined]
 
     def put_frame(self, codec: Any, frame: JitterFrame) -> None:
         """Hand one frame on. On the event loop, from aiortc's receiver."""
-        if codec.mimeType.lower() not in FORWARDED:
+        if codec.mimeType.lower() not in self._codecs:
             super().put_frame(codec, frame)
             return
         packet = av.Packet(frame.data)

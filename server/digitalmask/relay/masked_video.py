@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -163,6 +164,29 @@ class MaskedVideo:
                 self._hand_out(draw_card(Card.WAITING, self._size, clock))
 
 
+class CodedStream(Protocol):
+    """What a viewer's coded masks come from: an `Encoding`, here or at the other end of a link."""
+
+    def want_key_frame(self) -> None:
+        """Make a key frame soon."""
+
+    def sent_bit_s(self) -> float:
+        """What came in the last second."""
+
+
+class MaskSource(Protocol):
+    """What sends viewers their masks: `MaskedVideo`, or a relay elsewhere."""
+
+    def send(self, track: "MaskedVideoTrack", apart: bool) -> CodedStream:
+        """Send this viewer what all share, or what is its own."""
+
+    def forget(self, track: "MaskedVideoTrack") -> None:
+        """The viewer has gone."""
+
+    def shared_bit_s(self) -> int:
+        """The bitrate of what all share."""
+
+
 class MaskedVideoTrack(MediaStreamTrack):
     """What one viewer is sent: coded masks. On the loop only.
 
@@ -171,11 +195,11 @@ class MaskedVideoTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, source: MaskedVideo) -> None:
+    def __init__(self, source: MaskSource) -> None:
         super().__init__()
         self.mime_type = PREFERRED[0]
         self._source = source
-        self._encoding: Encoding | None = None
+        self._encoding: CodedStream | None = None
         self._link = ViewerLink()
         self._again = Retransmissions()
         self._unsent: deque[CodedMask] = deque()

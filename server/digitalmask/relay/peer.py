@@ -4,6 +4,8 @@ What is set on aiortc stands here, and nowhere else.
 """
 
 import asyncio
+import contextlib
+import copy
 import queue
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -13,13 +15,16 @@ import aiortc.rtp
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
+    RTCIceCandidate,
     RTCPeerConnection,
     RTCRtpReceiver,
     RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.codecs import HEADER_EXTENSIONS
+from aiortc.codecs import CODECS, HEADER_EXTENSIONS
+from aiortc.exceptions import OperationError
 from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rate import RemoteBitrateEstimator
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters, RTCRtpParameters
 from aiortc.rtp import (
     AnyRtcpPacket,
@@ -42,8 +47,12 @@ from digitalmask.relay.codecs import (
 )
 from digitalmask.relay.jitter_buffer import DecoderQueue, VideoJitterBuffer
 from digitalmask.relay.masked_video import MaskedVideoTrack
+from digitalmask.relay.sdp import IceFragment, not_acceptable
 
 _KEY_FRAME_INTERVAL_S = 0.5  # a publisher is not asked for key frames more often
+# Main and High: what decodes aiortc's own two, Baseline and Constrained Baseline, decodes them too,
+# and programs that are no browsers (FFmpeg) offer what their encoder is set to alone.
+_MORE_H264_PROFILES = ("4d001f", "64001f")
 _PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 _PLAYOUT_DELAY_ID = 4  # aiortc's own take 1 to 3
 _AT_ONCE = b"\0\0\0"  # least and most delay, 12 bits each, in 10 ms
@@ -56,6 +65,18 @@ def prepare_codecs() -> None:
     known = HEADER_EXTENSIONS["video"]
     if all(extension.uri != _PLAYOUT_DELAY for extension in known):
         known.append(RTCRtpHeaderExtensionParameters(id=_PLAYOUT_DELAY_ID, uri=_PLAYOUT_DELAY))
+        for profile in _MORE_H264_PROFILES:
+            _add_h264(profile)
+
+
+def _add_h264(profile: str) -> None:
+    """Let one more profile of H.264 be agreed on, in aiortc's own way."""
+    *_, codec, retransmission = copy.deepcopy(CODECS["video"])
+    following = max(each.payloadType or 0 for each in CODECS["video"]) + 1
+    codec.payloadType, retransmission.payloadType = following, following + 1
+    codec.parameters["profile-level-id"] = profile
+    retransmission.parameters["apt"] = following
+    CODECS["video"] += [codec, retransmission]
 
 
 def offer_loopback() -> None:
@@ -86,7 +107,8 @@ async def answer(
     place for their kind. on_end: called once when the connection is lost or closed.
     forward: tracks that come in carry coded frames (`av.Packet`), to be handed on as they are.
     on_key_frame: tracks that go out carry such frames; called where the viewer needs a key frame.
-    Errors: SignallingError 400 where the offer cannot be read or has nothing to give.
+    Errors: SignallingError 400 where the offer cannot be used, 406 (a viewer's: 422) where no codec
+    is shared.
     """
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     ended = False
@@ -104,18 +126,16 @@ async def answer(
         _prefer_codecs(connection, offer_sdp, outgoing, forward, on_key_frame is not None)
         await connection.setRemoteDescription(RTCSessionDescription(offer_sdp, "offer"))
         kinds = {transceiver.kind for transceiver in connection.getTransceivers()}
-        if not kinds:
-            raise SignallingError(400, "the offer has neither audio nor video")
         receive_at_once(connection)
         _let_browsers_start_fast(connection)
         if forward:
             for receiver in connection.getReceivers():
-                _hand_on(receiver)
+                hand_on(receiver)
         for track in outgoing:
             if track.kind in kinds:
                 sender = connection.addTrack(track)
                 if isinstance(track, MaskedVideoTrack):
-                    _send_coded(connection, sender, track)
+                    send_coded(connection, sender, track)
                 elif on_key_frame is not None:
                     _ask_elsewhere(sender, on_key_frame)
                 if track.kind == "video":
@@ -124,11 +144,29 @@ async def answer(
     except SignallingError:
         await connection.close()
         raise
-    except Exception as error:
-        # aiortc raises whatever its parser stumbles on.
+    except OperationError as error:
         await connection.close()
-        raise SignallingError(400, "the SDP offer cannot be read, or no codec is shared") from error
+        raise SignallingError(
+            not_acceptable(not outgoing), "no codec is shared: VP8 or H.264, and Opus, are needed"
+        ) from error
+    except Exception as error:
+        # aiortc raises whatever it stumbles on.
+        await connection.close()
+        raise SignallingError(400, "the SDP offer cannot be used") from error
     return connection, connection.localDescription.sdp
+
+
+async def add_candidates(connection: RTCPeerConnection, fragment: IceFragment) -> None:
+    """Add trickled candidates; one whose transport or address is of no use is left out."""
+
+    async def add(candidate: RTCIceCandidate) -> None:
+        # After a client's last candidate, or with an address that is none.
+        with contextlib.suppress(ValueError):
+            await connection.addIceCandidate(candidate)
+
+    await asyncio.gather(*(add(candidate) for candidate in fragment.candidates))
+    if fragment.ended:
+        await connection.addIceCandidate(None)
 
 
 def key_frame_request(connection: RTCPeerConnection) -> Callable[[], None]:
@@ -196,10 +234,23 @@ def put_encoder(sender: RTCRtpSender, encoder: object) -> None:
     _put_in(sender, "encoder", type(None), encoder)
 
 
-def _hand_on(receiver: RTCRtpReceiver) -> None:
-    """Let a receiver's track carry coded frames."""
+def hand_on(receiver: RTCRtpReceiver, codecs: tuple[str, ...] = FORWARDED) -> None:
+    """Let a receiver's track carry coded frames of these codecs."""
     if receiver.track is not None:
-        _put_in(receiver, "decoder_queue", queue.Queue, ForwardingQueue(receiver.track))
+        _put_in(receiver, "decoder_queue", queue.Queue, ForwardingQueue(receiver.track, codecs))
+
+
+def estimate_at_most(receiver: RTCRtpReceiver, most_bit_s: Callable[[], float]) -> None:
+    """Tell who sends (by REMB) that no more than so much gets through."""
+
+    class Bounded(RemoteBitrateEstimator):
+        def add(self, *args: Any, **named: Any) -> tuple[int, list[int]] | None:
+            estimate = super().add(*args, **named)
+            if estimate is None:
+                return None
+            return int(min(most_bit_s(), estimate[0])), estimate[1]
+
+    _put_in(receiver, "remote_bitrate_estimator", RemoteBitrateEstimator, Bounded())
 
 
 def _put_in(owner: RTCRtpReceiver | RTCRtpSender, part: str, kind: type, ours: object) -> None:
@@ -210,16 +261,17 @@ def _put_in(owner: RTCRtpReceiver | RTCRtpSender, part: str, kind: type, ours: o
     setattr(owner, name, ours)
 
 
-def _send_coded(
+def send_coded(
     connection: RTCPeerConnection, sender: RTCRtpSender, track: MaskedVideoTrack
 ) -> None:
     """Send frames that are coded elsewhere, and let what the viewer says of them reach the track.
 
-    After the offer is set, which settles the codec.
+    After the other side's offer or answer is set, which settles the codec. Errors: SignallingError
+    422 where none is shared.
     """
     (codecs,) = (each._codecs for each in connection.getTransceivers() if each.sender is sender)
     if not codecs:
-        raise SignallingError(400, "no video codec is shared")
+        raise SignallingError(not_acceptable(publishes=False), "no video codec is shared")
     track.mime_type = codecs[0].mimeType.lower()
     put_encoder(sender, track.packetizer())
     sender._send_keyframe = track.want_key_frame  # type: ignore[method-assign]

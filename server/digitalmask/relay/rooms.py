@@ -17,18 +17,23 @@ from digitalmask.pipeline import FrameMasker, LivePipeline, PipelineStatus, Trac
 from digitalmask.relay.invitations import Invitation, Role
 from digitalmask.relay.masked_video import MaskedVideo
 from digitalmask.relay.patient_camera import watch_camera
-from digitalmask.relay.peer import answer, key_frame_request
+from digitalmask.relay.peer import add_candidates, answer, key_frame_request
 from digitalmask.relay.recording import RoomRecording
+from digitalmask.relay.sdp import IceFragment, check_offer
 from digitalmask.relay.voice import Voice
 
 PATIENT_STREAM = "patient"
 _MOST_DOCTORS_AND_OBSERVERS = 9
+# A client that has not connected by then has gone; its place is free again.
+_SETUP_S = 30.0
+_MOST_CANDIDATES = 256  # that one session may trickle
 
 
 @dataclass(slots=True)
 class Session:
     """One WHIP or WHEP session of one person.
 
+    etag: the entity tag of its ICE session. ufrag: the client's ICE user name fragment.
     want_key_frame: asks whom the frames come from.
     """
 
@@ -36,6 +41,9 @@ class Session:
     invitation: Invitation
     stream: str
     publishes: bool
+    ufrag: str
+    etag: str = field(default_factory=lambda: secrets.token_urlsafe(9))
+    candidates: int = 0  # that were trickled
     connection: RTCPeerConnection | None = None
     want_key_frame: Callable[[], None] | None = None
     tracks: list[MediaStreamTrack] = field(default_factory=list)
@@ -76,6 +84,7 @@ class Room:
         """WHIP: take in a patient's or a doctor's camera and voice."""
         if not invitation.role.publishes:
             raise SignallingError(403, "an observer may watch, not send")
+        ufrag = check_offer(offer, publishes=True)
         self._admit(invitation)
         await self._end_older(invitation, None)
         if invitation.role is Role.PATIENT:
@@ -84,7 +93,7 @@ class Room:
             stream = PATIENT_STREAM
         else:
             stream = self._free_stream()
-        session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=True)
+        session = Session(secrets.token_urlsafe(12), invitation, stream, True, ufrag)
         self._sessions[session.id] = session
         if invitation.role is Role.PATIENT:
             self._start_pipeline()
@@ -95,6 +104,9 @@ class Room:
 
     async def watch(self, invitation: Invitation, stream: str, offer: str) -> tuple[Session, str]:
         """WHEP: send one of the room's streams."""
+        if stream != PATIENT_STREAM and stream not in self._doctors:
+            raise SignallingError(404, f"there is no stream {stream!r} in this room")
+        ufrag = check_offer(offer, publishes=False)
         self._admit(invitation)
         want_key_frame: Callable[[], None] | None = None
         if stream == PATIENT_STREAM:
@@ -102,26 +114,55 @@ class Room:
             # Patients see what the doctor sees, and do not hear themselves.
             if invitation.role is not Role.PATIENT:
                 tracks.append(self._voice.listener())
-        elif stream in self._doctors:
+        else:
             # Coded frames, of which none may be left out.
             tracks = [self._relay.subscribe(track) for track in self._doctors[stream]]
             want_key_frame = self._publisher(stream).want_key_frame
-        else:
-            raise SignallingError(404, f"there is no stream {stream!r} in this room")
         await self._end_older(invitation, stream)
-        session = Session(secrets.token_urlsafe(12), invitation, stream, publishes=False)
+        session = Session(secrets.token_urlsafe(12), invitation, stream, False, ufrag)
         session.tracks, session.want_key_frame = tracks, want_key_frame
         self._sessions[session.id] = session
         return session, await self._connect(session, offer, None, tuple(tracks))
 
-    async def leave(self, session_id: str, invitation: Invitation) -> None:
-        """End one's own session."""
+    def session(self, session_id: str, invitation: Invitation) -> Session:
+        """One's own session; SignallingError 404 where there is none."""
         session = self._sessions.get(session_id)
         if session is None or session.invitation.id != invitation.id:
             raise SignallingError(404, "there is no such session")
-        await self._end(session)
-        if session.publishes and invitation.role is Role.PATIENT:
+        return session
+
+    async def leave(self, session: Session) -> None:
+        """End one's own session; a patient who leaves ends the recording too."""
+        await self.end(session)
+        if session.publishes and session.invitation.role is Role.PATIENT:
             self.recording.end()
+
+    async def trickle(self, session: Session, fragment: IceFragment) -> None:
+        """Take in more of a client's ICE candidates."""
+        if fragment.ufrag != session.ufrag:
+            raise SignallingError(422, "ICE restarts are not supported: begin a new session")
+        session.candidates += len(fragment.candidates)
+        if session.candidates > _MOST_CANDIDATES:
+            raise SignallingError(400, f"more than {_MOST_CANDIDATES} candidates in one session")
+        if session.connection is not None:
+            await add_candidates(session.connection, fragment)
+
+    async def end(self, session: Session) -> None:
+        """End a session."""
+        if self._sessions.pop(session.id, None) is None:
+            return
+        for task in session.tasks:
+            task.cancel()
+        for track in session.tracks:
+            track.stop()
+        if session.publishes and session.invitation.role is Role.PATIENT:
+            self._voice.take_from(None)
+            self._stop_pipeline()
+        elif session.publishes:
+            self._doctors.pop(session.stream, None)
+        if session.connection is not None:
+            await session.connection.close()
+        self._tell()
 
     def ask_to_record(self, invitation: Invitation) -> None:
         """A doctor asks the patient for consent to a recording."""
@@ -136,7 +177,7 @@ class Room:
         self.closed = True
         await self.recording.close()
         for session in list(self._sessions.values()):
-            await self._end(session)
+            await self.end(session)
         self._stop_pipeline()
         self._voice.close()
         if self._masked is not None:
@@ -281,7 +322,7 @@ class Room:
         loop = asyncio.get_running_loop()
 
         def ended() -> None:
-            task = loop.create_task(self._end(session))
+            task = loop.create_task(self.end(session))
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
 
@@ -297,10 +338,17 @@ class Room:
                 on_key_frame=None if session.publishes else session.want_key_frame,
             )
         except SignallingError:
-            await self._end(session)
+            await self.end(session)
             raise
+        connection = session.connection
         if session.publishes:
-            session.want_key_frame = key_frame_request(session.connection)
+            session.want_key_frame = key_frame_request(connection)
+
+        def give_up() -> None:
+            if connection.connectionState in ("new", "connecting"):
+                ended()
+
+        loop.call_later(_SETUP_S, give_up)
         self._tell()
         return sdp
 
@@ -310,23 +358,7 @@ class Room:
             sent = session.publishes and watched is None
             seen = not session.publishes and session.stream == watched
             if session.invitation.id == invitation.id and (sent or seen):
-                await self._end(session)
-
-    async def _end(self, session: Session) -> None:
-        if self._sessions.pop(session.id, None) is None:
-            return
-        for task in session.tasks:
-            task.cancel()
-        for track in session.tracks:
-            track.stop()
-        if session.publishes and session.invitation.role is Role.PATIENT:
-            self._voice.take_from(None)
-            self._stop_pipeline()
-        elif session.publishes:
-            self._doctors.pop(session.stream, None)
-        if session.connection is not None:
-            await session.connection.close()
-        self._tell()
+                await self.end(session)
 
 
 async def _drain(track: MediaStreamTrack) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -12,10 +12,12 @@ from digitalmask.assets.paths import client_dir
 from digitalmask.errors import InvitationError, SignallingError
 from digitalmask.relay.admission import Admission, Keys
 from digitalmask.relay.cross_origin import allow_origins
+from digitalmask.relay.dtls import accept_rsa_certificates
 from digitalmask.relay.http_api import add_api
 from digitalmask.relay.metrics import add_metrics
 from digitalmask.relay.peer import offer_loopback, prepare_codecs
 from digitalmask.relay.rooms import Rooms
+from digitalmask.relay.whip import IceServer, add_routes
 
 _log = logging.getLogger(__name__)
 
@@ -43,15 +45,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def make_app(
     rooms: Rooms,
     keys: Keys,
-    ice_servers: list[dict[str, str]],
+    ice_servers: Sequence[IceServer],
     origins: Collection[str] = (),
 ) -> web.Application:
     """The application; it ends its sessions when it shuts down.
 
-    origins: of other sites whose pages may use this relay.
+    ice_servers: what `RTCIceServer` takes in a browser, one URL each. origins: of other sites whose
+    pages may use the relay.
     """
     prepare_codecs()
     offer_loopback()
+    accept_rsa_certificates()
     admission = Admission(rooms, keys)
     handlers = _Handlers(admission, ice_servers)
     app = web.Application(client_max_size=_LARGEST_OFFER, middlewares=[_answer_errors])
@@ -65,10 +69,7 @@ def make_app(
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/ice", handlers.ice)
     app.router.add_get("/rooms/{room}/events", handlers.events)
-    app.router.add_post("/whip/{room}", handlers.publish)
-    app.router.add_delete("/whip/{room}/{session}", handlers.leave)
-    app.router.add_post("/whep/{room}/{stream}", handlers.watch)
-    app.router.add_delete("/whep/{room}/{stream}/{session}", handlers.leave)
+    add_routes(app, admission.enter, ice_servers)
 
     async def close(_app: web.Application) -> None:
         await rooms.close()
@@ -120,15 +121,17 @@ def _page(path: Path) -> Handler:
 
 
 class _Handlers:
-    def __init__(self, admission: Admission, ice_servers: list[dict[str, str]]) -> None:
+    def __init__(self, admission: Admission, ice_servers: Sequence[IceServer]) -> None:
         self._admission = admission
         self._ice_servers = ice_servers
 
     async def health(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
-    async def ice(self, _request: web.Request) -> web.Response:
-        return web.json_response({"iceServers": self._ice_servers})
+    async def ice(self, request: web.Request) -> web.Response:
+        """The ICE servers, whose credentials are for invited people alone."""
+        self._admission.invitation(request)
+        return web.json_response({"iceServers": [dict(server) for server in self._ice_servers]})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         room, invitation = self._admission.enter(request)
@@ -142,34 +145,3 @@ class _Handlers:
         except ConnectionResetError:
             pass  # the reader has gone
         return response
-
-    async def publish(self, request: web.Request) -> web.Response:
-        room, invitation = self._admission.enter(request)
-        session, answer = await room.publish(invitation, await _offer(request))
-        return _created(answer, f"/whip/{room.id}/{session.id}")
-
-    async def watch(self, request: web.Request) -> web.Response:
-        room, invitation = self._admission.enter(request)
-        stream = request.match_info["stream"]
-        session, answer = await room.watch(invitation, stream, await _offer(request))
-        return _created(answer, f"/whep/{room.id}/{stream}/{session.id}")
-
-    async def leave(self, request: web.Request) -> web.Response:
-        room, invitation = self._admission.enter(request)
-        await room.leave(request.match_info["session"], invitation)
-        return web.Response(status=200)
-
-
-async def _offer(request: web.Request) -> str:
-    if request.content_type != "application/sdp":
-        raise SignallingError(415, "the offer must have the content type application/sdp")
-    try:
-        return (await request.read()).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SignallingError(400, "the SDP offer is not text") from error
-
-
-def _created(answer: str, location: str) -> web.Response:
-    return web.Response(
-        status=201, text=answer, content_type="application/sdp", headers={"Location": location}
-    )

@@ -1,6 +1,8 @@
-"""A small WHIP and WHEP client: for the demonstration, the benchmark and the tests."""
+"""A small WHIP and WHEP client: for `digitalmask push`, the demonstration, the benchmark, tests."""
 
 import asyncio
+import json
+from datetime import UTC, datetime
 from types import TracebackType
 
 import aiohttp
@@ -11,15 +13,25 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
+from yarl import URL
 
 from digitalmask.errors import SignallingError
-from digitalmask.relay.peer import offer_loopback, receive_at_once
+from digitalmask.relay.masked_video import MaskedVideoTrack
+from digitalmask.relay.peer import offer_loopback, receive_at_once, send_coded
+
+_REQUEST = aiohttp.ClientTimeout(total=15.0)
+_SETUP_S = 15.0  # from the answer to the connection
+_LOOK_S = 0.5
+# RTCP reports come every 0.5 to 1.5 s from who receives (RFC 3550, 6.2); consent to send (RFC 7675)
+# lasts 30 s, too long for a consultation to wait.
+_SILENCE_S = 8.0
 
 
 class WhipClient:
     """One session; use as `async with WhipClient(...) as client`.
 
-    url: `…/whip/ROOM` to send `tracks`, `…/whep/ROOM/STREAM` to receive (no tracks).
+    url: a WHIP endpoint to send `tracks` to, or a WHEP endpoint to receive from (no tracks).
+    tracks: of masks that are coded already, a `MaskedVideoTrack`.
     at_once: decode a frame when its last packet has come, as browsers do and aiortc does not.
     video_codec: the MIME type of the one that is offered; all that aiortc knows where empty.
     """
@@ -33,6 +45,7 @@ class WhipClient:
         video_codec: str = "",
     ) -> None:
         self._url = url
+        self._host = URL(url).origin()  # the rest of it may be a secret
         self._headers = {"Authorization": f"Bearer {token}"}
         self._tracks = tracks
         self._at_once = at_once
@@ -42,7 +55,15 @@ class WhipClient:
         self.received: asyncio.Queue[MediaStreamTrack] = asyncio.Queue()
 
     async def __aenter__(self) -> "WhipClient":
-        """Connect; SignallingError where the server refuses."""
+        """Offer and take the answer. Errors: SignallingError where the server refuses."""
+        try:
+            await self._begin()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
+        return self
+
+    async def _begin(self) -> None:
         offer_loopback()
         self.connection.on("track", self.received.put_nowait)
         for track in self._tracks:
@@ -57,18 +78,52 @@ class WhipClient:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         headers = self._headers | {"Content-Type": "application/sdp"}
         async with (
-            aiohttp.ClientSession() as http,
+            aiohttp.ClientSession(timeout=_REQUEST) as http,
             http.post(
                 self._url, data=self.connection.localDescription.sdp, headers=headers
             ) as reply,
         ):
             body = await reply.text()
             if reply.status != 201:
-                await self.connection.close()
-                raise SignallingError(reply.status, f"{self._url} refused: {body}")
-            self._session = str(reply.url.join(reply.url.with_path(reply.headers["Location"])))
-        await self.connection.setRemoteDescription(RTCSessionDescription(body, "answer"))
-        return self
+                raise SignallingError(reply.status, f"{self._host} refuses: {_reason(reply, body)}")
+            self._session = str(reply.url.join(URL(reply.headers.get("Location", ""))))
+        try:
+            await self.connection.setRemoteDescription(RTCSessionDescription(body, "answer"))
+        except Exception as error:  # aiortc raises whatever it stumbles on
+            raise SignallingError(
+                502,
+                f"{self._host} takes none of VP8, H.264 and Opus, or answers what cannot be used",
+            ) from error
+        for sender in self.connection.getSenders():
+            if isinstance(sender.track, MaskedVideoTrack):
+                send_coded(self.connection, sender, sender.track)
+
+    async def connected(self) -> None:
+        """Wait for the connection. Errors: ConnectionError where there is none."""
+        try:
+            async with asyncio.timeout(_SETUP_S):
+                while self.connection.connectionState != "connected":
+                    if self.connection.connectionState in ("failed", "closed"):
+                        raise ConnectionError(f"no connection to {self._host} could be made")
+                    await asyncio.sleep(_LOOK_S / 10)
+        except TimeoutError:
+            raise ConnectionError(f"no connection to {self._host} could be made") from None
+
+    async def lost(self) -> str:
+        """Wait until the connection is lost, or who receives says nothing; why."""
+        connected_at = datetime.now(UTC)
+        while self.connection.connectionState == "connected":
+            await asyncio.sleep(_LOOK_S)
+            heard_at = [
+                report.timestamp
+                for sender in self.connection.getSenders()
+                for report in (await sender.getStats()).values()
+                if report.type == "remote-inbound-rtp"
+            ]
+            since = datetime.now(UTC) - max([connected_at, *heard_at])
+            if self._tracks and since.total_seconds() > _SILENCE_S:
+                return f"nothing is heard from {self._host}"
+        return f"the connection to {self._host} was lost"
 
     async def __aexit__(
         self,
@@ -79,9 +134,9 @@ class WhipClient:
         """Leave."""
         if self._session is not None:
             try:
-                async with aiohttp.ClientSession() as http:
+                async with aiohttp.ClientSession(timeout=_REQUEST) as http:
                     await http.delete(self._session, headers=self._headers)
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, TimeoutError):
                 pass  # the server has gone: so has the session
         await self.connection.close()
 
@@ -94,3 +149,16 @@ class WhipClient:
         for transceiver in self.connection.getTransceivers():
             if transceiver.kind == "video":
                 transceiver.setCodecPreferences(codecs)
+
+
+def _reason(reply: aiohttp.ClientResponse, body: str) -> str:
+    """Why a server refuses: its own line where it has one."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = body if reply.content_type == "text/plain" else None
+    text = (
+        said.get("error", said.get("detail", said.get("title"))) if isinstance(said, dict) else said
+    )
+    line = str(text or reply.reason or "").partition("\n")[0].strip()[:200]
+    return f"status {reply.status}" + (f", {line}" if line else "")

@@ -1,0 +1,1 @@
+"""A webcam, masked, that other programs take for a camera."""

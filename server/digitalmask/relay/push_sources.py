@@ -1,0 +1,204 @@
+"""Whose mask is pushed: a room of a running relay, a film, a webcam."""
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jwt
+from aiortc import MediaStreamTrack
+from aiortc.contrib.media import MediaPlayer
+from aiortc.mediastreams import MediaStreamError
+from av import VideoFrame
+from yarl import URL
+
+from digitalmask.errors import (
+    ConfigurationError,
+    DigitalMaskError,
+    InvitationError,
+    MediaError,
+    SignallingError,
+)
+from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.pipeline import FrameMasker, LivePipeline
+from digitalmask.relay.forwarded_mask import ForwardedMask
+from digitalmask.relay.invitations import Role
+from digitalmask.relay.masked_video import MaskedVideo, MaskedVideoTrack
+from digitalmask.relay.patient_camera import read_frame
+from digitalmask.relay.voice import Voice
+from digitalmask.relay.whip_client import WhipClient
+
+_CAMERA_AGAIN_S = 1.0  # between attempts to open a camera that has gone
+
+Submit = Callable[[PatientFrame], None]
+Play = Callable[[Submit, Voice], Coroutine[None, None, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLink:
+    """A room of a running relay, as an invitation's link names it."""
+
+    url: str
+    token: str
+
+
+def read_room_link(link: str) -> RoomLink:
+    """The WHEP endpoint and the token in a doctor's or an observer's link.
+
+    Errors: ConfigurationError where it is none.
+    """
+    try:
+        url = URL(link)
+        claims = jwt.decode(url.fragment, options={"verify_signature": False})
+        room, role = str(claims["room"]), Role(claims["role"])
+        endpoint = url.origin() / "whep" / room / "patient"
+    except (KeyError, ValueError, jwt.InvalidTokenError) as error:
+        raise ConfigurationError(
+            "that is no whole link to a room: it begins with http and has its invitation behind a #"
+        ) from error
+    if role is Role.PATIENT:
+        raise ConfigurationError("a patient's link brings no voice: take an observer's")
+    return RoomLink(str(endpoint), url.fragment)
+
+
+class RoomSource:
+    """What a room of a running relay shows its viewers. On the loop."""
+
+    name = "the room's mask"
+
+    def __init__(self, link: RoomLink) -> None:
+        self._link = link
+        self._voice = Voice()
+        self._forwarded: ForwardedMask | None = None
+
+    def tracks(self) -> tuple[MaskedVideoTrack, MediaStreamTrack]:
+        """The mask and the voice for one more session."""
+        self._forwarded = ForwardedMask()
+        return self._forwarded.track, self._voice.listener()
+
+    async def feed(self, mask: MaskedVideoTrack) -> str:
+        """Watch the room, in the codec that the service takes, until the connection is lost."""
+        forwarded = self._forwarded
+        if forwarded is None or forwarded.track is not mask:
+            raise ValueError("this mask is of an earlier session")
+        url, token = self._link.url, self._link.token
+        try:
+            async with WhipClient(url, token, at_once=True, video_codec=mask.mime_type) as viewer:
+                return await self._watch(forwarded, viewer)
+        except SignallingError as error:
+            if error.status in (401, 403, 404):
+                raise InvitationError(str(error)) from error
+            raise
+
+    async def _watch(self, forwarded: ForwardedMask, viewer: WhipClient) -> str:
+        forwarding = asyncio.create_task(forwarded.forward(viewer))
+        while not viewer.received.empty():
+            track = viewer.received.get_nowait()
+            if track.kind == "audio":
+                self._voice.take_from(track)
+        try:
+            await viewer.connected()
+            return await viewer.lost()
+        finally:
+            self._voice.take_from(None)
+            forwarding.cancel()
+
+
+class LocalSource:
+    """Frames of this machine, masked by a pipeline of its own. On the loop.
+
+    play: hands frames to the pipeline and a voice to those who listen, until there are no more.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        play: Play,
+        make_masker: Callable[[], FrameMasker],
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        self.name = name
+        self._video = MaskedVideo()
+        self._voice = Voice()
+        self._play = play
+        self._pipeline = LivePipeline(make_masker, self._video.publish, size)
+        self._playing: asyncio.Task[None] | None = None
+
+    def tracks(self) -> tuple[MaskedVideoTrack, MediaStreamTrack]:
+        """The mask and the voice for one more session."""
+        return self._video.viewer(), self._voice.listener()
+
+    async def feed(self, mask: MaskedVideoTrack) -> str:
+        """Play on; it began with the first session, and goes on between sessions."""
+        del mask
+        if self._playing is None:
+            self._playing = asyncio.create_task(self._play(self._pipeline.submit, self._voice))
+        await asyncio.shield(self._playing)
+        return ""
+
+    def close(self) -> None:
+        """Stop playing."""
+        if self._playing is not None:
+            self._playing.cancel()
+        self._voice.close()
+        self._video.close()
+        self._pipeline.close()
+
+
+def film(path: Path, over_and_over: bool) -> Play:
+    """A video with its sound, at its own pace. Errors: MediaError where it cannot be read."""
+    try:
+        player = MediaPlayer(str(path), loop=over_and_over)
+    except Exception as error:  # PyAV's errors have several bases
+        raise MediaError(f"{path} cannot be read as a video") from error
+    picture = player.video
+    if picture is None:
+        raise MediaError(f"{path} has no video in it")
+
+    async def play(submit: Submit, voice: Voice) -> None:
+        if player.audio is not None:
+            voice.take_from(player.audio)
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await picture.recv()
+                if isinstance(frame, VideoFrame):
+                    read = await asyncio.to_thread(read_frame, frame, time.monotonic())
+                    if read is not None:
+                        submit(read)
+
+    return play
+
+
+def webcam(open_webcam: Callable[[], Iterator[PatientFrame]], say: Callable[[str], None]) -> Play:
+    """A camera's frames as they come; one that goes is waited for, and the card is shown.
+
+    open_webcam: its frames, until it goes (MediaError).
+    """
+
+    async def play(submit: Submit, voice: Voice) -> None:
+        del voice  # a webcam has none
+        stopped = threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def watch() -> None:
+            while not stopped.is_set():
+                try:
+                    for frame in open_webcam():
+                        submit(frame)
+                        if stopped.is_set():
+                            return
+                except DigitalMaskError as error:
+                    if not stopped.is_set():
+                        loop.call_soon_threadsafe(say, f"{error}; waiting for the camera")
+                stopped.wait(_CAMERA_AGAIN_S)
+
+        threading.Thread(target=watch, name="webcam", daemon=True).start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    return play
