@@ -15,13 +15,14 @@ export async function listDevices(cameras, microphones) {
  * Opens the chosen camera and microphone, or the browser's choice; throws a Refusal.
  * @param {{camera?: string, microphone?: string}} choice `deviceId`s
  * @param {{width: number, height: number, frameRate: number}} wanted
+ * @param {boolean} [sound] whether to open a microphone
  */
-export async function openDevices({ camera, microphone }, { width, height, frameRate }) {
+export async function openDevices({ camera, microphone }, { width, height, frameRate }, sound = true) {
   const chosen = (/** @type {string | undefined} */ id) => (id ? { deviceId: { exact: id } } : {});
   try {
     return await navigator.mediaDevices.getUserMedia({
       video: { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: frameRate, max: frameRate }, ...chosen(camera) },
-      audio: { echoCancellation: true, noiseSuppression: true, ...chosen(microphone) },
+      audio: sound && { echoCancellation: true, noiseSuppression: true, ...chosen(microphone) },
     });
   } catch (error) {
     throw deviceRefusal(error);

@@ -16,6 +16,7 @@ import { readInvitation } from "./invitation.js";
 import { surroundings } from "./messages.js";
 import * as recording from "./recording.js";
 import { address } from "./relay.js";
+import { readTerms } from "./terms.js";
 import { publish, view } from "./whip.js";
 
 export { Refusal } from "./messages.js";
@@ -168,7 +169,8 @@ export class Consultation {
  */
 export async function joinAsPatient(video, invitation, options = {}) {
   const read = admitted(invitation, "patient");
-  const media = await openDevices(options, PATIENT_CAMERA);
+  const { voice } = await readTerms();
+  const media = await openDevices(options, PATIENT_CAMERA, voice !== "off");
   video.muted = true;
   return new Consultation(read, media, PATIENT_BIT_S, video, options);
 }

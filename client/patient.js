@@ -3,6 +3,7 @@ import { listDevices } from "./devices.js";
 import { readInvitation } from "./invitation.js";
 import { surroundings } from "./messages.js";
 import { attempt, element, pauseButton, present, refuse, TRACKING } from "./page.js";
+import { readTerms, VOICE } from "./terms.js";
 
 const cameras = element("camera-choice", HTMLSelectElement);
 const microphones = element("microphone-choice", HTMLSelectElement);
@@ -53,5 +54,11 @@ if (lacking) {
   } catch (error) {
     refuse(error);
   }
+  join.disabled = true;
+  readTerms().then(({ voice }) => {
+    element("voice", HTMLElement).textContent = VOICE[voice];
+    element("microphone", HTMLElement).hidden = voice === "off";
+    join.disabled = false;
+  }).catch(refuse);
   void listDevices(cameras, microphones);
 }

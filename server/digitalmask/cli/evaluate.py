@@ -17,6 +17,7 @@ def add_parser(commands: Any) -> None:
     _add_truth(subjects)
     _add_video(subjects)
     _add_sheet(subjects)
+    _add_voice(subjects)
 
 
 def _add_truth(subjects: Any) -> None:
@@ -84,6 +85,18 @@ def _add_sheet(subjects: Any) -> None:
     sheet.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
     sheet.add_argument("--json", action="store_true", help="print one JSON object")
     sheet.set_defaults(run=_sheet)
+
+
+def _add_voice(subjects: Any) -> None:
+    voice = subjects.add_parser(
+        "voice",
+        help="masked voices against a speaker recogniser",
+        description="Masks what people say, lets a speaker recogniser (fetched on first use) name "
+        "them, and prints how often it can. One folder a person, sound or videos in it.",
+    )
+    voice.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of people's folders")
+    voice.add_argument("--json", action="store_true", help="print one JSON object")
+    voice.set_defaults(run=_voice)
 
 
 def _truth(options: argparse.Namespace) -> int:
@@ -167,6 +180,20 @@ def _sheet(options: argparse.Namespace) -> int:
     else:
         for path in paths:
             print(path)
+    return 0
+
+
+def _voice(options: argparse.Namespace) -> int:
+    from digitalmask.evaluation.voices import evaluate_voices
+
+    if not options.folder.is_dir():
+        raise ConfigurationError(f"there is no folder {options.folder}")
+    result = evaluate_voices(options.folder, _say)
+    if options.json:
+        print(json.dumps(result))
+        return 0
+    for key, value in result.items():
+        print(f"{key:24}{value}")
     return 0
 
 

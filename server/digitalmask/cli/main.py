@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from digitalmask import __version__
+from digitalmask.core_dumps import forbid_core_dumps
 from digitalmask.errors import DigitalMaskError
 
 # One module a command, in the order of `--help`; each is imported only for its own parser.
@@ -16,6 +17,7 @@ _COMMANDS = ("serve", "invite", "mask", "push", "dicom", "simulate", "evaluate",
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 for an error, 2 for wrong usage."""
+    forbid_core_dumps()
     # Spinning BLAS threads beside a software renderer cost up to half of the speed (measured);
     # the matrices here are small.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

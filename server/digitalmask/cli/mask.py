@@ -17,20 +17,43 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the result")
     parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
-    add_inset(parser)
+    add_looks(parser)
+    add_voice(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_run)
 
 
-def add_inset(parser: argparse.ArgumentParser) -> None:
-    """Add the option for what is shown beside the mask."""
+def add_voice(parser: argparse.ArgumentParser) -> None:
+    """Add the option for what becomes of the patient's voice."""
+    parser.add_argument(
+        "--voice",
+        choices=("pass", "mask", "off"),
+        default="mask",
+        help="the patient's voice as it is, masked or left out (mask)",
+    )
+
+
+def add_looks(parser: argparse.ArgumentParser) -> None:
+    """Add the options for how the mask looks and for what is shown beside it."""
     parser.add_argument(
         "--inset",
         choices=("none", "eyes"),
         default="none",
         help="eyes: both eyes twice as large in the picture's lower corners (none)",
+    )
+    parser.add_argument(
+        "--skin",
+        choices=("light", "medium", "dark"),
+        default="light",
+        help="the mask's skin, whatever the patient's is (light)",
+    )
+    parser.add_argument(
+        "--eyes",
+        choices=("neutral", "brown", "green", "blue"),
+        default="neutral",
+        help="the mask's irises, whatever the patient's are (neutral, a grey brown)",
     )
 
 
@@ -50,6 +73,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from digitalmask.media.patient_frame import PatientFrame
     from digitalmask.media.reader import VideoReader
+    from digitalmask.media.voice import VoiceWay
     from digitalmask.media.writer import VideoWriter
     from digitalmask.pipeline import make_masker
 
@@ -63,10 +87,10 @@ def _run(options: argparse.Namespace) -> int:
     frames = followed = 0
     started = time.monotonic()
     with VideoReader(source) as reader:
-        masker = make_masker(options.provider, options.inset)()
+        masker = make_masker(options.provider, options.inset, options.skin, options.eyes)()
         try:
             with (
-                VideoWriter(target, reader.rate, reader.audio) as writer,
+                VideoWriter(target, reader.rate, reader.audio, VoiceWay(options.voice)) as writer,
                 tqdm(total=reader.frame_count, unit="frame", disable=options.quiet) as progress,
             ):
                 for item in reader:

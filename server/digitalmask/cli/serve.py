@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from digitalmask.cli.mask import add_inset, frame_size
+from digitalmask.cli.mask import add_looks, add_voice, frame_size
 from digitalmask.errors import ConfigurationError
 
 
@@ -23,7 +23,8 @@ def add_parser(commands: Any) -> None:
         "--provider", default="auto", help="where the networks run: auto, cpu, cuda or tensorrt"
     )
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the masked stream")
-    add_inset(parser)
+    add_looks(parser)
+    add_voice(parser)
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain (PEM)")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")
     parser.add_argument(
@@ -71,6 +72,7 @@ async def _serve(options: argparse.Namespace) -> None:
     from aiohttp import web
 
     from digitalmask.assets.paths import state_dir
+    from digitalmask.media.voice import VoiceWay
     from digitalmask.pipeline import isolated
     from digitalmask.relay.admission import Keys
     from digitalmask.relay.cross_origin import read_origin
@@ -82,8 +84,14 @@ async def _serve(options: argparse.Namespace) -> None:
     ice = _ice_servers(options.ice_server, options.turn_user, options.turn_password)
     origins = frozenset(map(read_origin, options.allow_origin))
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
-    masker = isolated(options.provider, options.inset)
-    rooms = Rooms(masker, state_dir() / "rooms.json", options.size, options.recordings)
+    masker = isolated(options.provider, options.inset, options.skin, options.eyes)
+    rooms = Rooms(
+        masker,
+        state_dir() / "rooms.json",
+        options.size,
+        VoiceWay(options.voice),
+        options.recordings,
+    )
     app = make_app(rooms, keys, ice, origins)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
     await runner.setup()

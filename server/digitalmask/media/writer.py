@@ -13,6 +13,7 @@ import numpy as np
 
 from digitalmask.errors import MediaError
 from digitalmask.media.masked_frame import MaskedFrame
+from digitalmask.media.voice import VoiceFilter, VoiceWay
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -33,10 +34,17 @@ class VideoWriter:
     """A file in the making; use as a context.
 
     It is written beside its place and moved there at the end, so a half-written file never looks
-    whole. Nothing of the source's metadata is copied. Errors: MediaError.
+    whole. Nothing of the source's metadata is copied. voice: what becomes of the sound. Errors:
+    MediaError.
     """
 
-    def __init__(self, path: Path, rate: Fraction, audio: "AudioStream | None") -> None:
+    def __init__(
+        self,
+        path: Path,
+        rate: Fraction,
+        audio: "AudioStream | None",
+        voice: VoiceWay = VoiceWay.MASK,
+    ) -> None:
         ending = path.suffix.lower()
         if ending not in _VIDEO_CODECS:
             known = ", ".join(_VIDEO_CODECS)
@@ -44,7 +52,8 @@ class VideoWriter:
         self.path = path
         self._codec, self._options = _VIDEO_CODECS[ending]
         self._rate = rate
-        self._audio_source = audio
+        self._audio_source = None if voice is VoiceWay.OFF else audio
+        self._voice = VoiceFilter(voice)
         self._audio_codec = _AUDIO_CODECS[ending]
         try:
             handle, name = tempfile.mkstemp(prefix=".masking-", suffix=ending, dir=path.parent)
@@ -107,7 +116,11 @@ class VideoWriter:
             return  # a damaged packet is a gap
         for frame in frames:
             if isinstance(frame, av.AudioFrame):
-                self._mux(self._audio.encode(frame))
+                self._hear(self._audio, self._voice.through(frame))
+
+    def _hear(self, audio: "AudioStream", frames: "list[av.AudioFrame]") -> None:
+        for frame in frames:
+            self._mux(audio.encode(frame))
 
     def _start(self, masked: MaskedFrame) -> av.VideoStream:
         try:
@@ -144,6 +157,7 @@ class VideoWriter:
             raise MediaError("there was no frame to write")
         self._mux(self._video.encode(None))
         if self._audio is not None:
+            self._hear(self._audio, self._voice.rest())
             self._mux(self._audio.encode(None))
         self._container.close()
         self._part.replace(self.path)

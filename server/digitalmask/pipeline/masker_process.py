@@ -30,6 +30,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from digitalmask.core_dumps import forbid_core_dumps
 from digitalmask.errors import DigitalMaskError, PipelineError
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
@@ -204,6 +205,7 @@ def serve() -> None:
 
     Arguments of the command line: handles, module:function of the maker, its options.
     """
+    forbid_core_dumps()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pictures that it works on are small: a second thread waits more than it does (measured,

@@ -13,6 +13,7 @@ from aiortc.contrib.media import MediaRelay
 from aiortc.mediastreams import MediaStreamError
 
 from digitalmask.errors import ConfigurationError, SignallingError
+from digitalmask.media.voice import VoiceWay
 from digitalmask.pipeline import FrameMasker, LivePipeline, PipelineStatus, Tracking
 from digitalmask.relay.invitations import Invitation, Role
 from digitalmask.relay.masked_video import MaskedVideo
@@ -64,6 +65,7 @@ class Room:
         room_id: str,
         make_masker: Callable[[], FrameMasker],
         size: tuple[int, int] | None,
+        voice: VoiceWay = VoiceWay.MASK,
         recordings: Path | None = None,
     ) -> None:
         self.id = room_id
@@ -71,7 +73,7 @@ class Room:
         self._size = size
         self._sessions: dict[str, Session] = {}
         self._masked: MaskedVideo | None = None
-        self._voice = Voice()
+        self._voice = Voice(voice)
         self._pipeline: LivePipeline | None = None
         self._doctors: dict[str, list[MediaStreamTrack]] = {}
         self._relay = MediaRelay()
@@ -377,8 +379,10 @@ class Rooms:
         make_masker: Callable[[], FrameMasker],
         file: Path,
         size: tuple[int, int] | None = None,
+        voice: VoiceWay = VoiceWay.MASK,
         recordings: Path | None = None,
     ) -> None:
+        self.voice = voice
         self._make_masker = make_masker
         self._file = file
         self._size = size
@@ -418,7 +422,9 @@ class Rooms:
         if room_id not in self._known:
             raise SignallingError(404, "there is no such room")
         if room_id not in self._rooms:
-            self._rooms[room_id] = Room(room_id, self._make_masker, self._size, self._recordings)
+            self._rooms[room_id] = Room(
+                room_id, self._make_masker, self._size, self.voice, self._recordings
+            )
         return self._rooms[room_id]
 
     async def close(self) -> None:

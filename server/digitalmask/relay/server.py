@@ -68,6 +68,7 @@ def make_app(
     add_metrics(app, rooms, admission)
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/ice", handlers.ice)
+    app.router.add_get("/terms", handlers.terms)
     app.router.add_get("/rooms/{room}/events", handlers.events)
     add_routes(app, admission.enter, ice_servers)
 
@@ -132,6 +133,10 @@ class _Handlers:
         """The ICE servers, whose credentials are for invited people alone."""
         self._admission.invitation(request)
         return web.json_response({"iceServers": [dict(server) for server in self._ice_servers]})
+
+    async def terms(self, _request: web.Request) -> web.Response:
+        """What a patient is asked to agree to, so far as it is a setting of this server."""
+        return web.json_response({"voice": self._rooms.voice.value})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         room, invitation = self._admission.enter(request)

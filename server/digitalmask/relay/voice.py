@@ -1,6 +1,7 @@
 """The patient's voice, for any number of listeners; it goes on when the patient comes back."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -10,6 +11,10 @@ import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
+
+from digitalmask.media.voice import VoiceFilter, VoiceWay
+
+_log = logging.getLogger(__name__)
 
 _RATE = 48000
 _SAMPLES = _RATE // 50  # 20 ms, Opus' own frame
@@ -23,9 +28,14 @@ Hearer = Callable[[AudioFrame, float], None]
 
 
 class Voice:
-    """Takes frames from the newest source and hands them to every listener. On the loop only."""
+    """Takes frames from the newest source and hands them to every listener. On the loop only.
 
-    def __init__(self) -> None:
+    way: what listeners hear of it. A patient who comes back is masked in the same way as before,
+    in the next consultation in another.
+    """
+
+    def __init__(self, way: VoiceWay) -> None:
+        self._filter = VoiceFilter(way)
         self._listeners: set[VoiceTrack] = set()
         self._hearers: set[Hearer] = set()
         self._task: asyncio.Task[None] | None = None
@@ -66,12 +76,21 @@ class Voice:
                 frame = await source.recv()
                 if isinstance(frame, AudioFrame):
                     at_s = time.monotonic() - _HELD_S - frame.samples / frame.sample_rate
-                    for track in self._listeners:
-                        track.offer(frame)
-                    for hear in self._hearers:
-                        hear(frame, at_s)
+                    for heard in self._through(frame):
+                        for track in self._listeners:
+                            track.offer(heard)
+                        for hear in self._hearers:
+                            hear(heard, at_s + _seconds(heard) - _seconds(frame))
         except MediaStreamError:
             return  # the patient has gone; listeners hear silence
+
+    def _through(self, frame: AudioFrame) -> list[AudioFrame]:
+        try:
+            return self._filter.through(frame)
+        except Exception as error:  # noqa: BLE001 - what is not masked is not heard
+            _log.warning("a voice cannot be masked: %s", type(error).__name__)
+            self._filter = VoiceFilter(self._filter.way)
+            return []
 
 
 class VoiceTrack(MediaStreamTrack):
@@ -115,6 +134,13 @@ class VoiceTrack(MediaStreamTrack):
         own.pts, own.time_base = self._samples, Fraction(1, frame.sample_rate)
         self._samples += frame.samples
         return own
+
+
+def _seconds(frame: AudioFrame) -> float:
+    """A frame's time stamp."""
+    if frame.pts is None or frame.time_base is None:
+        return 0.0
+    return float(frame.pts * frame.time_base)
 
 
 def _silence() -> AudioFrame:

@@ -4,8 +4,20 @@ Reaches the state and the head alone; nothing here can get at the camera's pictu
 """
 
 from digitalmask.rendering.cards import draw_card, fade
+from digitalmask.rendering.complexion import IRISES, SKINS, Complexion
 from digitalmask.rendering.identity import Identity, MaskCamera
 from digitalmask.rendering.inset import Inset
 from digitalmask.rendering.mask_renderer import MaskRenderer, mask_camera
 
-__all__ = ["Identity", "Inset", "MaskCamera", "MaskRenderer", "draw_card", "fade", "mask_camera"]
+__all__ = [
+    "IRISES",
+    "SKINS",
+    "Complexion",
+    "Identity",
+    "Inset",
+    "MaskCamera",
+    "MaskRenderer",
+    "draw_card",
+    "fade",
+    "mask_camera",
+]

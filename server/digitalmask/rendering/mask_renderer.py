@@ -18,6 +18,7 @@ from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.opengl import finisher, offscreen_context
 from digitalmask.rendering import shaders
 from digitalmask.rendering.backdrop import backdrop
+from digitalmask.rendering.complexion import Complexion
 from digitalmask.rendering.displacement import Displacement
 from digitalmask.rendering.eyelids import Eyelids, LidMargins, gaze_axis, move_lids
 from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
@@ -182,12 +183,19 @@ class MaskRenderer:
     """Draws masks. One thread owns it: the one that makes it also draws and closes.
 
     inset: what is shown beside the mask. device_index: which EGL device; software drawing counts
-    as one.
+    as one. complexion: the mask's colours.
     Raises RenderingError where OpenGL is missing or, from `draw`, where its context was lost.
     """
 
-    def __init__(self, head: Head, inset: Inset = Inset.NONE, device_index: int = 0) -> None:
+    def __init__(
+        self,
+        head: Head,
+        inset: Inset = Inset.NONE,
+        device_index: int = 0,
+        complexion: Complexion = Complexion(),  # noqa: B008 - frozen
+    ) -> None:
         self._head, self._inset = head, inset
+        self._colours = complexion.definitions()
         self._samples = _SAMPLES_ENLARGED if inset is Inset.EYES else _SAMPLES
         self._finish = finisher()
         self._gl = offscreen_context(device_index)
@@ -363,6 +371,10 @@ class MaskRenderer:
         return np.concatenate(places)
 
     def _program(self, vertex_shader: str, fragment_shader: str) -> moderngl.Program:
+        vertex_shader, fragment_shader = (
+            shader.replace("\n", f"\n{self._colours}", 1)  # after the line of its version
+            for shader in (vertex_shader, fragment_shader)
+        )
         program = self._gl.program(vertex_shader=vertex_shader, fragment_shader=fragment_shader)
         for name, place in (("View", _VIEW_BLOCK), ("Eye", _EYE_BLOCK)):
             if name in program:

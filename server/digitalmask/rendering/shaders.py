@@ -1,4 +1,7 @@
-"""The mask's GLSL. Light and camera stand still in the view frame; colours are linear inside."""
+"""The mask's GLSL. Light and camera stand still in the view frame; colours are linear inside.
+
+SKIN, IRIS_INNER and IRIS_OUTER are defined before they are compiled (`complexion.py`).
+"""
 
 # From where to where lips and brows change the skin's colour: depth within them, mm.
 LIP_EDGE_MM = (-1.1, 1.3)
@@ -78,7 +81,7 @@ vec3 skin_light(vec3 view) {
     vec3 n = normalize(mix(turn * normal, neck_turn * normal, neck));
     vec3 eye = normalize(vec3(0.0, 0.0, distance_mm) - view);
     float gloss = 0.045 + 0.03 * smoothstep(-1.1, 1.3, tint.z);
-    vec3 albedo = vec3(0.655, 0.505, 0.420);
+    vec3 albedo = SKIN;
     if (tint.w > 0.5) {
         if (tint.w < 1.5) {
             albedo = vec3(0.34, 0.12, 0.11);
@@ -271,13 +274,12 @@ void main() {
     float behind = smoothstep(13.2, 14.2, s.miss);
     albedo = mix(albedo, vec3(0.40, 0.23, 0.20), behind);
 
-    // Iris: a neutral grey-brown with faint radial fibres, darker outside, a lighter collarette.
+    // Iris: faint radial fibres, darker outside, a lighter collarette.
     float r = s.off_axis / iris_mm;
     float angle = atan(s.at.y, s.at.x);
     float fibres = sin(angle * 23.0 + 2.0 * sin(angle * 5.0)) * 0.5
                  + sin(angle * 41.0 + 1.3) * 0.35 + sin(angle * 67.0 + 4.0 * r) * 0.25;
-    vec3 iris = mix(vec3(0.245, 0.190, 0.140), vec3(0.160, 0.138, 0.118),
-                    smoothstep(0.35, 0.95, r));
+    vec3 iris = mix(IRIS_INNER, IRIS_OUTER, smoothstep(0.35, 0.95, r));
     iris *= 1.0 + 0.14 * fibres * smoothstep(0.25, 0.55, r);
     // Light from above is bent through the cornea onto the iris' lower half.
     iris *= 1.0 + 0.45 * clamp(-s.at.y / iris_mm + 0.15, 0.0, 1.0);

@@ -1,0 +1,203 @@
+"""Nothing that leaves the relay holds the key of the patient's camera, whatever goes wrong."""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import moderngl
+import numpy as np
+import psutil
+import pytest
+from aiortc import MediaStreamTrack
+
+from digitalmask.errors import RenderingError
+from digitalmask.mask_state import MaskState
+from digitalmask.media.frame_clock import FrameClock
+from digitalmask.media.masked_frame import MaskedFrame
+from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.pipeline import Masker, isolated
+from digitalmask.tracking.observation import FaceObservation
+from tests.leak.key import Catch, marked_ground
+from tests.leak.receiving import MarkedCamera, consultation
+from tests.pipeline.doubles import Hang, StageError, Stages
+
+SIZE = (320, 240)
+MARKED = marked_ground(SIZE)
+
+
+class CuriousStages(Stages):
+    """Stages that remember the camera's picture, to put it where it does not belong."""
+
+    seen: PatientFrame | None = None
+
+    def track(self, frame: PatientFrame) -> FaceObservation | None:
+        self.seen = frame
+        return super().track(frame)
+
+    def tell(self) -> None:
+        assert self.seen is not None
+        raise StageError(f"cannot use {self.seen.rgb[:2].tolist()} {self.seen.rgb[0].tobytes()!r}")
+
+    def lose_the_context(self) -> None:
+        raise moderngl.Error("the context was lost")
+
+    def find_no_device(self) -> None:
+        raise RenderingError("there is no OpenGL device")
+
+
+class LeakyStages(CuriousStages):
+    """What the others must never do: shows a tenth of the camera's picture, and speaks of it."""
+
+    def draw(self, state: MaskState, size: tuple[int, int], clock: FrameClock) -> MaskedFrame:
+        masked = super().draw(state, size, clock)
+        assert self.seen is not None
+        mixed = masked.rgb * 0.9 + self.seen.rgb * 0.1
+        logging.getLogger("leaky").warning("drew %s", self.seen.rgb[0].tolist())
+        return MaskedFrame(clock, mixed.astype(np.uint8))
+
+
+def fails_with_pixels(stages: CuriousStages, *names: str) -> None:
+    for name in names:
+        stages.before[name] = stages.tell
+
+
+def loses_the_face(stages: CuriousStages) -> None:
+    stages.face = False
+
+
+def is_overloaded(stages: CuriousStages) -> None:
+    stages.before["track"] = lambda: time.sleep(0.12)
+
+
+def loses_opengl(stages: CuriousStages) -> None:
+    stages.before["draw"] = stages.lose_the_context
+    stages.before["renderer"] = stages.find_no_device
+
+
+FAULTS: dict[str, Callable[[CuriousStages], None]] = {
+    "nothing": lambda _: None,
+    "tracking fails": lambda stages: fails_with_pixels(stages, "track"),
+    "anatomy fails": lambda stages: fails_with_pixels(stages, "estimate"),
+    "drawing fails": lambda stages: fails_with_pixels(stages, "draw"),
+    "resetting fails": lambda stages: fails_with_pixels(stages, "track", "reset"),
+    "face lost": loses_the_face,
+    "unsure": lambda stages: setattr(stages, "confidence", 0.1),
+    "overload": is_overloaded,
+    "OpenGL lost": loses_opengl,
+}
+
+
+async def test_no_fault_lets_the_key_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    stages = CuriousStages()
+    async with consultation(tmp_path, stages.masker, MarkedCamera(lambda _: MARKED)) as catch:
+        for name, fault in FAULTS.items():
+            fault(stages)
+            await _watch_for(catch, 0.6, name)
+            stages.before, stages.face, stages.confidence = {}, True, 1.0
+        for stage in ("track", "draw"):
+            stages.before[stage] = hang = Hang()
+            await _watch_for(catch, 0.7, f"{stage} hangs")
+            stages.before = {}
+            hang.released.set()
+        await _watch_for(catch, 0.4, "all is well again")
+    _search_what_was_said(catch, caplog, capfd)
+    assert catch.found == []
+
+
+async def test_what_lets_the_key_out_is_caught(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The control: the same way, the same codec, and a stage that leaks."""
+    camera = MarkedCamera(lambda _: MARKED)
+    async with consultation(tmp_path, LeakyStages().masker, camera) as catch:
+        await _watch_for(catch, 0.6, "leaky")
+        (tmp_path / "left behind").write_bytes(MARKED.tobytes())
+    _search_what_was_said(catch, caplog, capfd)
+    assert {"video", "said", str(tmp_path / "left behind")} <= set(catch.found)
+
+
+class Garbage(MediaStreamTrack):
+    """First the marked picture, coded as it ought to be; then packets that are noise."""
+
+    kind = "video"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = 0
+        self._coder = av.CodecContext.create("libvpx", "w")
+        assert isinstance(self._coder, av.VideoCodecContext)
+        self._coder.width, self._coder.height = SIZE
+        self._coder.pix_fmt, self._coder.time_base = "yuv420p", Fraction(1, 30)
+        self._coder.options = {"deadline": "realtime", "lag-in-frames": "0"}
+        self._random = np.random.default_rng(0)
+
+    async def recv(self) -> av.Packet:  # type: ignore[type-arg]
+        await asyncio.sleep(1 / 30)
+        frame = av.VideoFrame.from_ndarray(MARKED, format="rgb24").reformat(format="yuv420p")
+        frame.pts, frame.time_base = self._number, Fraction(1, 30)
+        (packet,) = self._coder.encode(frame)
+        if self._number > 15 and self._number % 3:
+            data = bytearray(bytes(packet))
+            for place in self._random.integers(3, len(data), len(data) // 8):
+                data[place] ^= 0xFF
+            packet = av.Packet(bytes(data[: self._random.integers(1, len(data))]))
+        packet.pts, packet.time_base = self._number, Fraction(1, 30)
+        self._number += 1
+        return packet
+
+
+async def test_what_a_decoder_stumbles_over_lets_the_key_not_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with consultation(tmp_path, CuriousStages().masker, Garbage()) as catch:
+        await _watch_for(catch, 1.5, "garbage")
+    _search_what_was_said(catch, caplog, capfd)
+    assert catch.found == []
+
+
+def make_stages() -> Callable[[], Masker]:
+    """What the other process makes its masker of."""
+    return CuriousStages().masker
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memfd_create")
+async def test_a_masking_process_that_is_killed_lets_the_key_not_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    camera = MarkedCamera(lambda _: MARKED)
+    async with consultation(tmp_path, isolated(make_stages), camera) as catch:
+        await _watch_for(catch, 1.5, "its own process")
+        for child in psutil.Process().children():
+            if "masker_process" in " ".join(child.cmdline()):
+                child.send_signal(signal.SIGKILL)
+        await _watch_for(catch, 1.0, "killed")
+    _search_what_was_said(catch, caplog, capfd)
+    assert catch.found == []
+
+
+async def _watch_for(catch: Catch, seconds: float, what: str) -> None:
+    """Let the doctor watch; pictures must come all the time."""
+    before = catch.pictures
+    await asyncio.sleep(seconds)
+    assert catch.pictures - before >= 2, what
+    if "leaky" not in what:
+        assert catch.found == [], what
+
+
+def _search_what_was_said(
+    catch: Catch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, err = capfd.readouterr()
+    for said in (caplog.text, out, err):
+        catch.text("said", said)
