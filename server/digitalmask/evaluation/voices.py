@@ -72,14 +72,15 @@ def evaluate_voices(folder: Path, say: Callable[[str], None]) -> dict[str, objec
 
 def _read(folder: Path, say: Callable[[str], None]) -> Voices:
     voices: Voices = {}
+    skipped = 0
     for person in sorted(each for each in folder.iterdir() if each.is_dir()):
         said: list[Floats] = []
         waiting: list[Floats] = []
         for path in sorted(each for each in person.rglob("*") if each.is_file()):
             try:
                 waiting.append(_speech(path))
-            except MediaError as error:
-                say(str(error))
+            except MediaError:
+                skipped += 1
                 continue
             if sum(map(len, waiting)) >= _SECONDS * RATE:
                 joined = np.concatenate(waiting)
@@ -92,6 +93,8 @@ def _read(folder: Path, say: Callable[[str], None]) -> Voices:
                 break
         if len(said) >= _LEAST:
             voices[person.name] = said[:_MOST]
+    if skipped:
+        say(f"{skipped} files have no sound that can be read; they are left out")
     return voices
 
 
@@ -183,4 +186,4 @@ def _alike(said: Floats, masked: Floats) -> float:
         np.convolve((each[:count].reshape(-1, _HOP) ** 2).mean(axis=1) ** 0.5, smooth, "same")
         for each in (said, masked[late:])
     ]
-    return float(np.corrcoef(*levels)[0, 1])
+    return float(np.corrcoef(levels[0], levels[1])[0, 1])
