@@ -3,6 +3,7 @@ import { listDevices } from "./devices.js";
 import { readInvitation } from "./invitation.js";
 import { surroundings } from "./messages.js";
 import { attempt, element, pauseButton, present, refuse, TRACKING } from "./page.js";
+import { HEARD, readTerms } from "./terms.js";
 
 const cameras = element("camera-choice", HTMLSelectElement);
 const microphones = element("microphone-choice", HTMLSelectElement);
@@ -126,6 +127,9 @@ async function listRecordings(consultation) {
   }));
 }
 
+readTerms().then(({ voice }) => {
+  element("mask-caption", HTMLElement).textContent = HEARD[voice];
+}).catch(refuse);
 eyePanel(mask, element("eyes", HTMLCanvasElement), element("enlarge", HTMLButtonElement));
 join.addEventListener("click", () => void enter().catch(refuse));
 window.addEventListener("hashchange", () => location.reload());

@@ -12,6 +12,13 @@ export const VOICE = {
   off: "nothing: your microphone stays off, and you hear the doctor",
 };
 
+/** The same in words for the doctor, who must not take the mask's voice for a sign. */
+export const HEARD = {
+  pass: "The patient's mask, and the voice as it is",
+  mask: "The patient's mask. The voice is changed too: its sound is not the patient's",
+  off: "The patient's mask. The patient's voice is not sent",
+};
+
 /**
  * Throws a Refusal where the server does not say: nobody agrees to what is not known.
  * @returns {Promise<{voice: Voice}>}

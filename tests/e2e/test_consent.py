@@ -123,6 +123,7 @@ def test_no_control_of_either_page_shows_the_camera(
     server: Server, person: Callable[[str], Page]
 ) -> None:
     doctor = join(person(server.link(Role.DOCTOR)))
+    assert "The voice is changed too" in doctor.inner_text("#mask-caption")
     patient = person("about:blank")
     patient.add_init_script(_WITNESS)
     patient.goto(server.link(Role.PATIENT))

@@ -41,9 +41,9 @@ _MOST_GAIN = 24.0 * _NEPERS
 # 1994, smoothed).
 _FLAT_HZ, _DB_AN_OCTAVE = 500.0, 9.0
 # What is drawn from. Of 71 words (digits, days, months, the spelling alphabet, said by a woman)
-# PocketSphinx takes 94 % as they are. Masked with an alpha of 0.82, 0.72 and 0.62 it took 84, 79 and
-# 50 %; in the other direction, 1.2 and 1.32, 39 and 20 %; with a pitch of 120, 150, 180 and 210 Hz
-# (alpha 0.78) 77, 85, 62 and 13 %: so few harmonics leave the formants untold.
+# PocketSphinx takes 94 % as they are. Masked with an alpha of 0.82, 0.72 and 0.62 it took 84, 79
+# and 50 %; in the other direction, 1.2 and 1.32, 39 and 20 %; with a pitch of 120, 150, 180 and
+# 210 Hz (alpha 0.78) 77, 85, 62 and 13 %: so few harmonics leave the formants untold.
 _ALPHAS = (0.68, 0.86)
 _PITCHES_HZ = (110.0, 165.0)
 _RIPPLES, _RIPPLE_DB = 5, 4.0
