@@ -1,0 +1,60 @@
+"""What listeners hear of a patient."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from av import AudioFrame
+
+from digitalmask.media import voice as voice_module
+from digitalmask.media.voice import VoiceWay
+from digitalmask.relay.voice import Voice, VoiceTrack
+from tests.relay.support import Tone
+
+
+async def loudest(track: VoiceTrack, seconds: float = 0.8) -> int:
+    found = 0
+    until = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < until:
+        frame = await track.recv()
+        assert frame.sample_rate == 48000
+        found = max(found, int(np.abs(frame.to_ndarray().astype(int)).max()))
+    return found
+
+
+@pytest.mark.parametrize(("way", "heard"), [("pass", True), ("mask", True), ("off", False)])
+async def test_a_voice_is_heard_as_its_way_says(way: str, heard: bool) -> None:
+    voice = Voice(VoiceWay(way))
+    track = voice.listener()
+    voice.take_from(Tone())
+    assert (await loudest(track) > 2000) == heard
+    voice.close()
+
+
+async def test_a_voice_that_cannot_be_masked_is_not_heard(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_self: object, samples: object) -> None:
+        raise ValueError(f"cannot mask {samples}")
+
+    monkeypatch.setattr(voice_module.VoiceMask, "mask", fail)
+    voice = Voice(VoiceWay.MASK)
+    track = voice.listener()
+    voice.take_from(Tone())
+    assert await loudest(track, 0.4) == 0
+    assert caplog.messages
+    assert set(caplog.messages) == {"a voice cannot be masked: ValueError"}
+    voice.close()
+
+
+async def test_the_tone_itself_is_not_in_the_masked_voice() -> None:
+    voice = Voice(VoiceWay.MASK)
+    track = voice.listener()
+    voice.take_from(Tone())
+    frames = [await track.recv() for _ in range(60)]
+    assert all(isinstance(frame, AudioFrame) for frame in frames)
+    samples = np.concatenate([frame.to_ndarray()[0] for frame in frames[30:]]).astype(float)
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    strongest_hz = np.argmax(spectrum) * 48000 / len(samples)
+    assert abs(strongest_hz - 1000.0) > 50.0
+    voice.close()
