@@ -101,7 +101,7 @@ async def test_no_fault_lets_the_key_out(
     async with consultation(tmp_path, stages.masker, MarkedCamera(lambda _: MARKED)) as catch:
         for name, fault in FAULTS.items():
             fault(stages)
-            await _watch_for(catch, 0.6, name)
+            await _watch_for(catch, 0.5, name)
             stages.before, stages.face, stages.confidence = {}, True, 1.0
         for stage in ("track", "draw"):
             stages.before[stage] = hang = Hang()

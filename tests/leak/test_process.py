@@ -111,11 +111,11 @@ async def test_nothing_of_a_frame_is_written_and_a_killed_masker_lets_nothing_ou
                 for _ in range(2)
             ]
             followed = await _followed(base, room, token["doctor"])
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(1.0)
             for each in psutil.Process(server.pid).children(recursive=True):
                 if "masker_process" in " ".join(each.cmdline()):
                     each.send_signal(signal.SIGKILL)
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(1.0)
         for task in searching:
             task.cancel()
     catch.folder(folder)

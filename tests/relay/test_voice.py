@@ -12,6 +12,17 @@ from digitalmask.relay.voice import Voice, VoiceTrack
 from tests.relay.support import Tone
 
 
+class OpusTone(Tone):
+    """As Opus' decoder gives it."""
+
+    async def recv(self) -> AudioFrame:
+        frame = await super().recv()
+        both = np.repeat(frame.to_ndarray(), 2, axis=1)
+        stereo = AudioFrame.from_ndarray(both, format="s16", layout="stereo")
+        stereo.sample_rate, stereo.pts, stereo.time_base = 48000, frame.pts, frame.time_base
+        return stereo
+
+
 async def loudest(track: VoiceTrack, seconds: float = 0.8) -> int:
     found = 0
     until = asyncio.get_running_loop().time() + seconds
@@ -47,13 +58,30 @@ async def test_a_voice_that_cannot_be_masked_is_not_heard(
     voice.close()
 
 
+@pytest.mark.parametrize("way", list(VoiceWay))
+async def test_silence_and_voice_are_of_one_kind(way: VoiceWay) -> None:
+    """A sender cannot change over."""
+    voice = Voice(way)
+    track = voice.listener()
+    frames = [await track.recv()]
+    voice.take_from(OpusTone())
+    frames += [await track.recv() for _ in range(10)]
+    voice.take_from(None)
+    frames += [await track.recv() for _ in range(12)]
+    kinds = {
+        (each.format.name, each.layout.name, each.sample_rate, each.samples) for each in frames
+    }
+    assert kinds == {("s16", "stereo", 48000, 960)}
+    voice.close()
+
+
 async def test_the_tone_itself_is_not_in_the_masked_voice() -> None:
     voice = Voice(VoiceWay.MASK)
     track = voice.listener()
     voice.take_from(Tone())
     frames = [await track.recv() for _ in range(60)]
     assert all(isinstance(frame, AudioFrame) for frame in frames)
-    samples = np.concatenate([frame.to_ndarray()[0] for frame in frames[30:]]).astype(float)
+    samples = np.concatenate([frame.to_ndarray()[0, ::2] for frame in frames[30:]]).astype(float)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     strongest_hz = np.argmax(spectrum) * 48000 / len(samples)
     assert abs(strongest_hz - 1000.0) > 50.0

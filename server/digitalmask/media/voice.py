@@ -27,8 +27,8 @@ class VoiceWay(StrEnum):
 class VoiceFilter:
     """Lets one voice out as `way` says. One thread at a time.
 
-    What is masked comes out as 48 kHz mono in frames of 20 ms, on average `delay_s` later than it
-    went in; their time stamps are those of the sound in them.
+    What is masked comes out as Opus' decoder gives it, 48 kHz stereo in frames of 20 ms (both sides
+    alike), on average `delay_s` later than it went in; time stamps are those of the sound in them.
     """
 
     def __init__(self, way: VoiceWay) -> None:
@@ -68,7 +68,7 @@ class VoiceFilter:
     def _start(self, at_s: float) -> None:
         self._into = AudioResampler("flt", "mono", RATE)
         self._waiting = AudioFifo()
-        self._out_of = AudioResampler("s16", "mono", _OUT_RATE)
+        self._out_of = AudioResampler("s16", "stereo", _OUT_RATE)
         self._ready = AudioFifo()
         self._early = round(self.delay_s * _OUT_RATE)  # samples from before the voice began
         self._samples = round(at_s * _OUT_RATE)
