@@ -55,8 +55,10 @@ class VoiceFilter:
             self._kind = kind
             self._start(at_s)
         self._next_s = at_s + frame.samples / frame.sample_rate
-        frame.pts = None  # a resampler has stamps of its own
-        return self._masked(self._mask, self._into.resample(frame))
+        stamp, frame.pts = frame.pts, None  # a resampler has stamps of its own
+        heard = self._into.resample(frame)
+        frame.pts = stamp
+        return self._masked(self._mask, heard)
 
     def rest(self) -> list[AudioFrame]:
         """What is still on its way when the voice has ended."""
