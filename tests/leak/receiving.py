@@ -1,6 +1,7 @@
 """What a curious doctor's program keeps of all that a relay sends it."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -115,13 +116,16 @@ async def consultation(
 
 def _addresses(app: Application, room: str) -> Iterator[str]:
     """Every address that can be read, with what the doctor knows put in."""
+    known = {"room": room, "stream": "patient"}
+
+    def filled(part: re.Match[str]) -> str:
+        return known.get(part[1], "x")
+
     for route in app.router.routes():
         resource = route.resource
         if route.method != "GET" or resource is None or "/static" in resource.canonical:
             continue
-        yield resource.canonical.format_map(
-            {"room": room, "stream": "patient", "session": "x"} | dict.fromkeys("abc", "x")
-        )
+        yield re.sub(r"\{(\w+)\}", filled, resource.canonical)
 
 
 async def _ask(url: str, token: str, catch: Catch) -> None:

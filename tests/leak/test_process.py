@@ -143,7 +143,7 @@ async def _followed(base: str, room: str, token: str) -> bool:
         http.get(f"{base}/rooms/{room}/events", headers=headers) as events,
     ):
         with suppress(TimeoutError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(40):
                 async for line in events.content:
                     if b'"tracking": "following"' in line:
                         return True

@@ -15,7 +15,7 @@ from digitalmask.cli.mask import add_looks
 from digitalmask.mask_state import neutral_state
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline import Masker, make_masker
+from digitalmask.pipeline import Drawer, Follower, Masker, make_masker
 from digitalmask.rendering import IRISES, SKINS, Complexion, MaskRenderer
 from digitalmask.rendering.identity import IRIS, SKIN
 from digitalmask.simulation import SimulatedPatient
@@ -88,7 +88,8 @@ def test_differently_coloured_patients_of_one_state_are_one_picture() -> None:
     head = load_head()
 
     def masked(paint: Callable[[Picture], Picture]) -> Picture:
-        masker = Masker(Remembering(observation), MaskEstimator(head), lambda: MaskRenderer(head))
+        follower = Follower(Remembering(observation), MaskEstimator(head))
+        masker = Masker(follower, Drawer(lambda: MaskRenderer(head)))
         frames = [PatientFrame(clock(number), paint(picture)) for number in range(3)]
         shown = [masker.mask(frame, SIZE) for frame in frames][-1]
         masker.close()
