@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from digitalmask.anatomy import MaskEstimator
 from digitalmask.assets.head import load_head
-from digitalmask.cli.mask import add_looks
+from digitalmask.cli.mask import add_complexion
 from digitalmask.mask_state import neutral_state
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
@@ -57,7 +57,7 @@ def test_the_commands_offer_the_whole_list() -> None:
     import argparse
 
     parser = argparse.ArgumentParser()
-    add_looks(parser)
+    add_complexion(parser)
     offered = {action.dest: action.choices for action in parser._actions}
     assert offered["skin"] == tuple(SKINS)
     assert offered["eyes"] == tuple(IRISES)

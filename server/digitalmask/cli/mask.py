@@ -17,7 +17,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the result")
     parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
-    add_looks(parser)
+    add_inset(parser)
+    add_complexion(parser)
     add_voice(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -35,14 +36,18 @@ def add_voice(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_looks(parser: argparse.ArgumentParser) -> None:
-    """Add the options for how the mask looks and for what is shown beside it."""
+def add_inset(parser: argparse.ArgumentParser) -> None:
+    """Add the option for what is shown beside the mask."""
     parser.add_argument(
         "--inset",
         choices=("none", "eyes"),
         default="none",
         help="eyes: both eyes twice as large in the picture's lower corners (none)",
     )
+
+
+def add_complexion(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the mask's own colours."""
     parser.add_argument(
         "--skin",
         choices=("light", "medium", "dark"),

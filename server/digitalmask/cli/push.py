@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from digitalmask.cli.mask import add_inset, frame_size
+from digitalmask.cli.mask import add_complexion, add_inset, add_voice, frame_size
 from digitalmask.errors import ConfigurationError
 
 _ASKED_PX = (1280, 720)  # of a webcam: the more, the finer the eyes are read
@@ -37,6 +37,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the mask")
     parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
     add_inset(parser)
+    add_complexion(parser)
+    add_voice(parser)
     parser.set_defaults(run=_run)
 
 
@@ -76,10 +78,11 @@ def _source(options: argparse.Namespace, stack: contextlib.ExitStack) -> Any:
         play, name = film(path, options.loop), "the video's mask"
     else:
         play, name = _webcam(options), "the camera's mask"
+    from digitalmask.media.voice import VoiceWay
     from digitalmask.pipeline import isolated
 
-    masker = isolated(options.provider, options.inset)
-    source = LocalSource(name, play, masker, options.size)
+    masker = isolated(options.provider, options.inset, options.skin, options.eyes)
+    source = LocalSource(name, play, masker, options.size, VoiceWay(options.voice))
     stack.callback(source.close)
     return source
 

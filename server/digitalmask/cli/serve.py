@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from digitalmask.cli.mask import add_looks, add_voice, frame_size
+from digitalmask.cli.mask import add_complexion, add_inset, add_voice, frame_size
 from digitalmask.errors import ConfigurationError
 
 
@@ -23,7 +23,8 @@ def add_parser(commands: Any) -> None:
         "--provider", default="auto", help="where the networks run: auto, cpu, cuda or tensorrt"
     )
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the masked stream")
-    add_looks(parser)
+    add_inset(parser)
+    add_complexion(parser)
     add_voice(parser)
     parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain (PEM)")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key (PEM)")

@@ -23,6 +23,7 @@ from digitalmask.errors import (
     SignallingError,
 )
 from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.media.voice import VoiceWay
 from digitalmask.pipeline import FrameMasker, LivePipeline
 from digitalmask.relay.forwarded_mask import ForwardedMask
 from digitalmask.relay.invitations import Role
@@ -71,7 +72,8 @@ class RoomSource:
 
     def __init__(self, link: RoomLink) -> None:
         self._link = link
-        self._voice = Voice()
+        # What the room sends is as the room's terms have it.
+        self._voice = Voice(VoiceWay.PASS)
         self._forwarded: ForwardedMask | None = None
 
     def tracks(self) -> tuple[MaskedVideoTrack, MediaStreamTrack]:
@@ -119,10 +121,11 @@ class LocalSource:
         play: Play,
         make_masker: Callable[[], FrameMasker],
         size: tuple[int, int] | None = None,
+        voice: VoiceWay = VoiceWay.MASK,
     ) -> None:
         self.name = name
         self._video = MaskedVideo()
-        self._voice = Voice()
+        self._voice = Voice(voice)
         self._play = play
         self._pipeline = LivePipeline(make_masker, self._video.publish, size)
         self._playing: asyncio.Task[None] | None = None
