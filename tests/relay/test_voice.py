@@ -1,15 +1,17 @@
 """What listeners hear of a patient."""
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 import pytest
+from aiohttp import ClientSession
 from av import AudioFrame
 
 from digitalmask.media import voice as voice_module
 from digitalmask.media.voice import VoiceWay
 from digitalmask.relay.voice import Voice, VoiceTrack
-from tests.relay.support import Tone
+from tests.relay.support import Tone, running_relay
 
 
 class OpusTone(Tone):
@@ -40,6 +42,15 @@ async def test_a_voice_is_heard_as_its_way_says(way: str, heard: bool) -> None:
     voice.take_from(Tone())
     assert (await loudest(track) > 2000) == heard
     voice.close()
+
+
+async def test_the_relay_says_what_becomes_of_the_voice(tmp_path: Path) -> None:
+    async with (
+        running_relay(tmp_path) as relay,
+        ClientSession() as http,
+        http.get(f"{relay.url}/terms") as answer,
+    ):
+        assert await answer.json() == {"voice": "mask"}
 
 
 async def test_a_voice_that_cannot_be_masked_is_not_heard(

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from digitalmask.assets.paths import client_dir
 from digitalmask.errors import InvitationError, SignallingError
+from digitalmask.media.voice import VoiceWay
 from digitalmask.relay.admission import Admission, Keys
 from digitalmask.relay.cross_origin import allow_origins
 from digitalmask.relay.dtls import accept_rsa_certificates
@@ -57,7 +58,7 @@ def make_app(
     offer_loopback()
     accept_rsa_certificates()
     admission = Admission(rooms, keys)
-    handlers = _Handlers(admission, ice_servers)
+    handlers = _Handlers(admission, rooms.voice, ice_servers)
     app = web.Application(client_max_size=_LARGEST_OFFER, middlewares=[_answer_errors])
     app.on_response_prepare.append(_add_headers)
     allow_origins(app, origins)
@@ -122,8 +123,11 @@ def _page(path: Path) -> Handler:
 
 
 class _Handlers:
-    def __init__(self, admission: Admission, ice_servers: Sequence[IceServer]) -> None:
+    def __init__(
+        self, admission: Admission, voice: VoiceWay, ice_servers: Sequence[IceServer]
+    ) -> None:
         self._admission = admission
+        self._voice = voice
         self._ice_servers = ice_servers
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -136,7 +140,7 @@ class _Handlers:
 
     async def terms(self, _request: web.Request) -> web.Response:
         """What a patient is asked to agree to, so far as it is a setting of this server."""
-        return web.json_response({"voice": self._rooms.voice.value})
+        return web.json_response({"voice": self._voice.value})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         room, invitation = self._admission.enter(request)
