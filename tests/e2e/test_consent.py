@@ -116,7 +116,7 @@ def test_nothing_is_sent_before_the_patient_agrees(
     wait_until_followed(patient)
     did = patient.evaluate("() => window.did")
     assert did[0] == "camera"
-    assert f"POST /whip/{server.room}" in did
+    assert f"POST {server.base}/whip/{server.room}" in did
 
 
 def test_no_control_of_either_page_shows_the_camera(
