@@ -8,8 +8,8 @@ import pytest
 from aiohttp import ClientSession
 from av import AudioFrame
 
-from digitalmask.media import voice as voice_module
 from digitalmask.media.voice import VoiceWay
+from digitalmask.media.voice_mask import VoiceMask
 from digitalmask.relay.voice import Voice, VoiceTrack
 from tests.relay.support import Tone, running_relay
 
@@ -19,7 +19,7 @@ class OpusTone(Tone):
 
     async def recv(self) -> AudioFrame:
         frame = await super().recv()
-        both = np.repeat(frame.to_ndarray(), 2, axis=1)
+        both = np.repeat(frame.to_ndarray(), 2, axis=1).astype(np.int16)
         stereo = AudioFrame.from_ndarray(both, format="s16", layout="stereo")
         stereo.sample_rate, stereo.pts, stereo.time_base = 48000, frame.pts, frame.time_base
         return stereo
@@ -59,7 +59,7 @@ async def test_a_voice_that_cannot_be_masked_is_not_heard(
     def fail(_self: object, samples: object) -> None:
         raise ValueError(f"cannot mask {samples}")
 
-    monkeypatch.setattr(voice_module.VoiceMask, "mask", fail)
+    monkeypatch.setattr(VoiceMask, "mask", fail)
     voice = Voice(VoiceWay.MASK)
     track = voice.listener()
     voice.take_from(Tone())
