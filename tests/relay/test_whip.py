@@ -248,27 +248,20 @@ async def test_a_client_that_never_connects_gives_its_place_free(
         assert (await another.ask("POST", path, sdp)).status == 201
 
 
-async def test_a_page_of_an_allowed_origin_may_ask_and_another_may_not(tmp_path: Path) -> None:
-    origin = "https://clinic.example"
-    async with running_relay(tmp_path, origins=[origin]) as relay, ClientSession() as http:
-        preflight = {"Access-Control-Request-Method": "POST"}
+async def test_a_page_of_an_allowed_origin_may_use_all_that_whip_needs(tmp_path: Path) -> None:
+    origin = {"Origin": "https://clinic.example"}
+    async with running_relay(tmp_path, origins=origin.values()) as relay, ClientSession() as http:
         url = f"{relay.url}/whip/{relay.room}"
-        async with http.options(url, headers={"Origin": origin} | preflight) as answer:
-            assert answer.status == 200
-            assert answer.headers["Access-Control-Allow-Origin"] == origin
+        preflight = {"Access-Control-Request-Method": "POST"}
+        async with http.options(url, headers=origin | preflight) as answer:
             for method in ("POST", "PATCH", "DELETE"):
                 assert method in answer.headers["Access-Control-Allow-Methods"]
             for header in ("Authorization", "Content-Type", "If-Match"):
                 assert header in answer.headers["Access-Control-Allow-Headers"]
-        async with http.post(url, headers={"Origin": origin}) as answer:
+        async with http.post(url, headers=origin) as answer:
             assert answer.status == 401
-            assert answer.headers["Access-Control-Allow-Origin"] == origin
             for header in ("Location", "ETag", "Link"):
                 assert header in answer.headers["Access-Control-Expose-Headers"]
-        for other in ("https://elsewhere.example", "null", origin + ".evil"):
-            async with http.options(url, headers={"Origin": other} | preflight) as answer:
-                assert "Access-Control-Allow-Origin" not in answer.headers
-                assert answer.headers["Vary"] == "Origin"
 
 
 def test_more_profiles_of_h264_are_agreed_on_than_aiortc_knows() -> None:

@@ -30,6 +30,7 @@ class ForwardedMask:
         self._apart = False
         self._sizes: deque[tuple[float, int]] = deque()
         self._shared_bit_s = 0
+        self._heard_at_s = time.monotonic()
 
     def send(self, track: MaskedVideoTrack, apart: bool) -> "ForwardedMask":
         """Nothing begins before the room's masks come; apart: the relay is asked for less."""
@@ -51,6 +52,10 @@ class ForwardedMask:
             self._sizes.popleft()
         return 8.0 * sum(size for _, size in self._sizes) / _RATE_OVER_S
 
+    def silent_s(self) -> float:
+        """For how long nothing has come."""
+        return time.monotonic() - self._heard_at_s
+
     def want_key_frame(self) -> None:
         """Ask the relay for one."""
         if self._room is not None:
@@ -61,7 +66,7 @@ class ForwardedMask:
 
         viewer: has its answer, and has received nothing.
         """
-        self._room = viewer.connection
+        self._room, self._heard_at_s = viewer.connection, time.monotonic()
         self._ask = key_frame_request(viewer.connection)
         (receiver,) = (
             each.receiver for each in viewer.connection.getTransceivers() if each.kind == "video"
@@ -77,7 +82,8 @@ class ForwardedMask:
             self._room = None
 
     def _take(self, data: bytes, timestamp: int) -> None:
-        self._sizes.append((time.monotonic(), len(data)))
+        self._heard_at_s = time.monotonic()
+        self._sizes.append((self._heard_at_s, len(data)))
         self._shared_bit_s = max(self._shared_bit_s, int(self.sent_bit_s()))
         self.track.offer(CodedMask(data, timestamp, is_key_frame(data)))
 

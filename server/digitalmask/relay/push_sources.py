@@ -32,6 +32,10 @@ from digitalmask.relay.patient_camera import read_frame
 from digitalmask.relay.voice import Voice
 from digitalmask.relay.whip_client import WhipClient
 
+# A relay sends cards five times a second where it has no mask: who is silent has gone, and a mask
+# that stands still must not be shown for one that follows.
+_SILENCE_S = 3.0
+_LOOK_S = 0.25
 _CAMERA_AGAIN_S = 1.0  # between attempts to open a camera that has gone
 
 Submit = Callable[[PatientFrame], None]
@@ -101,12 +105,22 @@ class RoomSource:
             track = viewer.received.get_nowait()
             if track.kind == "audio":
                 self._voice.take_from(track)
+        lost: asyncio.Task[str] | None = None
         try:
             await viewer.connected()
-            return await viewer.lost()
+            connected_at_s = time.monotonic()
+            lost = asyncio.create_task(viewer.lost())
+            while not lost.done():
+                await asyncio.wait([lost], timeout=_LOOK_S)
+                silent_s = min(forwarded.silent_s(), time.monotonic() - connected_at_s)
+                if silent_s > _SILENCE_S:
+                    return "nothing comes from the room"
+            return lost.result()
         finally:
             self._voice.take_from(None)
             forwarding.cancel()
+            if lost is not None:
+                lost.cancel()
 
 
 class LocalSource:

@@ -46,7 +46,7 @@ class WhipClient:
     ) -> None:
         self._url = url
         self._host = URL(url).origin()  # the rest of it may be a secret
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._tracks = tracks
         self._at_once = at_once
         self._video_codec = video_codec
