@@ -144,19 +144,6 @@ def sound_is_late_s(levels: list[tuple[float, float]], voice: np.ndarray) -> flo
     return float(lags[np.argmax(likeness)]) * grain_s
 
 
-def sound_is_late_s(levels: list[tuple[float, float]], voice: np.ndarray) -> float:
-    """By how much the sound is to be moved so that it is loud when the picture is bright."""
-    grain_s = 0.005
-    moments = np.arange(0.0, min(levels[-1][0], len(voice) / 48000) - grain_s, grain_s)
-    shown_at, shown = np.array(levels).T
-    bright = shown[np.searchsorted(shown_at, moments, side="right") - 1] > 100
-    loudness = np.abs(voice[: len(moments) * 240]).reshape(-1, 240).max(axis=1)
-    lags = np.arange(-50, 51)
-    likeness = [np.corrcoef(np.roll(bright, lag), loudness)[0, 1] for lag in lags]
-    assert max(likeness) > 0.5
-    return float(lags[np.argmax(likeness)]) * grain_s
-
-
 def _flashes(at_s: float) -> bool:
     return at_s % _FLASH_EVERY_S < _FLASH_S
 
