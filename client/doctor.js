@@ -93,12 +93,15 @@ function offerRecording(consultation) {
   const notice = element("notice", HTMLElement);
   /** @type {keyof typeof captions | ""} */
   let stage = "";
-  consultation.on("state", ({ recording: { possible, state, trouble } }) => {
+  let listed = false;
+  consultation.on("state", ({ recording: { possible, state, finishing, trouble } }) => {
     button.hidden = !possible;
     button.textContent = captions[state];
     button.title = state === "asked" ? "Press to withdraw the question" : "";
-    if (possible && state === "off" && stage !== "off") {
-      void attempt(() => listRecordings(consultation));
+    const whole = state === "off" && !finishing;
+    if (possible && whole && !listed) void attempt(() => listRecordings(consultation));
+    listed = whole;
+    if (state === "off" && stage !== "off") {
       if (stage === "asked") notice.textContent = "No recording: the patient did not agree.";
       if (trouble) notice.textContent = `Attention: ${trouble}.`;
     }

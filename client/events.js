@@ -10,7 +10,7 @@ const WAIT_MS = 1000;
  *   stage_ms: Record<string, number>, received: number, shown: number, replaced: number, reduced: number},
  *   streams: {id: string, name: string}[], provider: string,
  *   recording: {possible: boolean, state: "off" | "asked" | "running", seconds: number,
- *     trouble: string}}} RoomState
+ *     finishing: boolean, trouble: string}}} RoomState
  */
 
 /**

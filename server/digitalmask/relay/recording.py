@@ -201,7 +201,7 @@ class RoomRecording:
             # Waits for the disk, which the loop must not.
             closing = asyncio.get_running_loop().run_in_executor(None, recorder.close)
             self._closing[recording_id] = closing
-            closing.add_done_callback(lambda _: self._closing.pop(recording_id))
+            closing.add_done_callback(lambda _: self._finished(recording_id))
         self._on_change()
 
     async def close(self) -> None:
@@ -228,6 +228,7 @@ class RoomRecording:
             "possible": self._folder is not None,
             "state": self.state.value,
             "seconds": round(time.monotonic() - self._started_at_s) if running else 0,
+            "finishing": bool(self._closing),
             "trouble": self._trouble,
         }
 
@@ -249,6 +250,10 @@ class RoomRecording:
         if self._folder is None or recording_id not in {kept.id for kept in self.kept()}:
             raise SignallingError(404, "there is no such recording")
         return self._folder / f"{recording_id}.mp4"
+
+    def _finished(self, recording_id: str) -> None:
+        del self._closing[recording_id]
+        self._on_change()
 
     def _fail(self, recording_id: str, why: str) -> None:
         _log.warning("a recording ends: %s", why)
