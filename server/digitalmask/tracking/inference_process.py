@@ -1,11 +1,12 @@
 """One process that runs the networks of every room on a GPU.
 
-Each room masks in a process of its own (`pipeline/masker_process.py`), since Python's lock lets one
-process track and draw for a few rooms only. Were the networks in each of them too, the GPU would
-hold as many contexts, which take turns and cannot share a batch. So they are here, once: the rooms
-send crops and points and get points and scores back. A crop is the patient's face: nothing of it is
-kept or said here. There is one thread: it takes the requests that are there, runs them as one batch, answers, and takes
-what has come meanwhile. It waits for nobody: while a batch runs, the next one gathers.
+Each room masks in processes of its own (`pipeline/masker_process.py`), since Python's lock lets one
+process work for a few rooms only. Were the networks in each of them too, the GPU would hold as many
+contexts, which take turns and cannot share a batch. So they are here, once: the rooms send crops
+and points and get points and scores back. A crop is the patient's face: nothing of it is kept or
+said here. There is one thread. It takes the requests that are there, runs them as one batch,
+answers, and takes what has come meanwhile. It waits for nobody: while a batch runs, the next one
+gathers.
 
 A room's process that ends takes no other room along; where this one ends, hangs or never starts,
 every room goes on with networks of its own on the CPU, within the same frame
