@@ -1,4 +1,4 @@
-"""`digitalmask check`: one screen or one JSON object, and an exit status that says if it will do."""
+"""`digitalmask check`: one screen or one JSON object; the exit status says if it will do."""
 
 import json
 from pathlib import Path

@@ -60,7 +60,7 @@ _ANSWERS_AT = 1 << 18  # in a room's memory, behind the largest request
 _MEMORY_BYTES = 1 << 19
 _DONE = b"\1"
 _ALIVE = bytes([len(KINDS)])  # in place of a network: only an answer is wanted
-_ANSWER_S = 0.1  # less than after which a frame is taken for hanging
+ANSWER_S = 0.1  # less than after which a frame is taken for hanging
 _ASK_ALIVE_S, _HANGS_S = 1.0, 5.0
 _START_S = 120.0  # TensorRT's engines are not built in less
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
@@ -96,21 +96,21 @@ class _Memory:
 # The room's side.
 
 
-def connect(address: str) -> Networks:
+def connect(address: str, patience_s: float = ANSWER_S) -> Networks:
     """The networks of the process that listens there; a room's thread owns what it gets.
 
-    Errors: TrackingError where nobody listens, and from `run` where the answer does not come.
+    Errors: TrackingError where nobody listens, and from `run` where no answer comes in time.
     """
-    room = _Room(address)
+    room = _Room(address, patience_s)
     return Networks.of(lambda kind: _Remote(room, kind), lambda: room.provider)
 
 
 class _Room:
     """The connection of one room. One thread at a time."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience_s: float) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(_ANSWER_S)
+        self._socket.settimeout(patience_s)
         handle = os.memfd_create("inference", os.MFD_CLOEXEC)
         try:
             os.ftruncate(handle, _MEMORY_BYTES)
@@ -129,8 +129,7 @@ class _Room:
         self.ask(bytes([KINDS.index(kind)]))
         return [each[None].copy() for each in self._memory.answered(kind)]
 
-    def ask(self, what: bytes, patience_s: float = _ANSWER_S) -> None:
-        self._socket.settimeout(patience_s)
+    def ask(self, what: bytes) -> None:
         try:
             self._socket.send(what)
             self._receive()
@@ -342,8 +341,8 @@ class InferenceProcess:
         room: _Room | None = None
         try:
             while self._process.poll() is None and not self._closed.wait(_ASK_ALIVE_S):
-                room = room or _Room(self.address)
-                room.ask(_ALIVE, _HANGS_S)
+                room = room or _Room(self.address, _HANGS_S)
+                room.ask(_ALIVE)
         except TrackingError:
             _end(self._process, 0.0)
 
