@@ -37,6 +37,7 @@ from digitalmask.tracking.sessions import make_session
 SIZE = (640, 480)
 _FRAMES, _RATE = 48, 30
 _SETTLE = 20
+_CPU_BATCHES = (1, 2, 4)
 # Points may differ from the CPU's by so many pixels of the crop.
 MOST_PX = {"cuda": 0.05, "cuda-half": 0.2, "tensorrt": 0.05, "tensorrt-half": 0.2, "cpu": 0.05}
 
@@ -44,9 +45,9 @@ Say = Callable[[str], None]
 
 
 def networks_for(choice: str) -> Networks:
-    """The networks with all lengths of a batch; `cpu` is the form for a GPU on the CPU."""
+    """The networks in batches; `cpu` is the form for a GPU on the CPU."""
     if choice == "cpu":
-        return networks_on(sessions.CPU, "gpu", make_session, BATCHES)
+        return networks_on(sessions.CPU, "gpu", make_session, _CPU_BATCHES)
     return device_networks(choice)
 
 
@@ -104,7 +105,7 @@ def _on(choice: str, crops: NDArray[np.uint8]) -> dict[str, Any]:
         "agrees": bool(apart.max() <= MOST_PX[choice]),
         "cuda_graphs": getattr(networks.landmarks, "graphs", False),
     }
-    for batch in BATCHES:
+    for batch in _CPU_BATCHES if choice == "cpu" else BATCHES:
         some = np.resize(crops, (batch, *crops.shape[1:]))
         times = [_timed(partial(networks.landmarks.run, some)) for _ in range(12)]
         found[f"batch_{batch}_ms"] = round(float(np.median(times[2:])), 3)
