@@ -125,7 +125,7 @@ def refused(*_arguments: object) -> Any:
 
 @pytest.mark.models
 def test_a_provider_that_does_not_load_is_refused_or_replaced() -> None:
-    with pytest.raises(ConfigurationError, match="CUDA cannot be used here: install"):
+    with pytest.raises(ConfigurationError, match="CUDA cannot be used here"):
         load_networks("cuda", refused)
     with pytest.raises(TrackingError):
         device_networks("cuda", refused)
@@ -137,7 +137,7 @@ def test_a_machine_without_a_gpu_says_what_to_install() -> None:
     if load_networks("auto").provider != "CPU":
         pytest.skip("this machine has a GPU")
     for choice, name in (("cuda", "CUDA"), ("cuda-half", "CUDA"), ("tensorrt", "TensorRT")):
-        with pytest.raises(ConfigurationError, match=f"{name} cannot be used here: install an NV"):
+        with pytest.raises(ConfigurationError, match=f"{name} cannot be used here .*install an NV"):
             load_networks(choice)
 
 

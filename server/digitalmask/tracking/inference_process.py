@@ -31,7 +31,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,17 @@ from numpy.typing import NDArray
 
 from digitalmask.errors import DigitalMaskError, TrackingError
 from digitalmask.tracking.device_network import BATCHES
-from digitalmask.tracking.networks import KINDS, FaceNetwork, Kind, Networks
+from digitalmask.tracking.networks import (
+    KINDS,
+    FaceNetwork,
+    Kind,
+    Networks,
+    cpu_networks,
+    device_networks,
+    do_without_gpu,
+    wants_gpu,
+    with_spare,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -91,6 +101,33 @@ class _Memory:
     def answered(self, kind: Kind) -> list[NDArray[np.float32]]:
         """Views of the answer."""
         return self._answered[kind]
+
+
+@contextlib.contextmanager
+def shared_inference(choice: str) -> Iterator["InferenceProcess | None"]:
+    """The process for all rooms on a GPU; None where each room has networks of its own.
+
+    Errors: ConfigurationError where a GPU that was asked for cannot be had.
+    """
+    process = None
+    if wants_gpu(choice):
+        try:
+            process = InferenceProcess(device_networks, choice)
+        except TrackingError as error:
+            do_without_gpu(choice, error)
+    try:
+        yield process
+    finally:
+        if process is not None:
+            process.close()
+
+
+def room_networks(address: str) -> Networks:
+    """A room's: those of the process that listens there, and its own on the CPU as spare.
+
+    Errors: AssetError where a network was not fetched, TrackingError where one cannot be loaded.
+    """
+    return with_spare(lambda: connect(address), cpu_networks())
 
 
 # The room's side.

@@ -75,10 +75,8 @@ def load_networks(choice: str = "auto", make: MakeSession = make_session) -> Net
     Errors: ConfigurationError where the provider that was asked for cannot be had, AssetError
     where a network was not fetched, TrackingError where one cannot be loaded.
     """
-    if choice not in PROVIDERS:
-        raise ConfigurationError(f"unknown provider {choice!r}: one of {', '.join(PROVIDERS)}")
     on_cpu = cpu_networks()
-    if choice == "cpu" or (choice == "auto" and not gpus()):
+    if not wants_gpu(choice):
         return on_cpu
 
     def load() -> Networks:
@@ -87,19 +85,30 @@ def load_networks(choice: str = "auto", make: MakeSession = make_session) -> Net
     try:
         device = load()
     except TrackingError as error:
-        if choice != "auto":
-            raise _not_here(choice) from error
-        _log.warning("the GPU cannot be used (%s); faces are tracked on the CPU", error)
+        do_without_gpu(choice, error)
         return on_cpu
     return with_spare(load, on_cpu, device)
 
 
-def _not_here(choice: str) -> ConfigurationError:
-    name = "TensorRT" if choice.startswith("tensorrt") else "CUDA"
-    return ConfigurationError(
-        f"{name} cannot be used here: install an NVIDIA driver and "
-        "`pip install 'digitalmask[cuda]'`, or choose --provider cpu (see `digitalmask check`)"
-    )
+def wants_gpu(choice: str) -> bool:
+    """Whether a choice asks for a GPU; `auto` does where there is one.
+
+    Errors: ConfigurationError for a choice that is none.
+    """
+    if choice not in PROVIDERS:
+        raise ConfigurationError(f"unknown provider {choice!r}: one of {', '.join(PROVIDERS)}")
+    return choice != "cpu" and (choice != "auto" or bool(gpus()))
+
+
+def do_without_gpu(choice: str, error: TrackingError) -> None:
+    """Say in the log that `auto` found no GPU; ConfigurationError where one was asked for."""
+    if choice != "auto":
+        name = "TensorRT" if choice.startswith("tensorrt") else "CUDA"
+        raise ConfigurationError(
+            f"{name} cannot be used here ({error}): install an NVIDIA driver and "
+            "`pip install 'digitalmask[cuda]'`, or choose --provider cpu (see `digitalmask check`)"
+        ) from error
+    _log.warning("the GPU cannot be used (%s); faces are tracked on the CPU", error)
 
 
 def cpu_networks() -> Networks:
