@@ -37,7 +37,11 @@ CPU = Provider("CPUExecutionProvider")
 CUDA = Provider(
     "CUDAExecutionProvider",
     "cuda",
-    (("use_tf32", "0"), ("cudnn_conv_algo_search", "HEURISTIC")),
+    (
+        ("use_tf32", "0"),
+        ("cudnn_conv_algo_search", "HEURISTIC"),
+        ("arena_extend_strategy", "kSameAsRequested"),
+    ),
     (("enable_cuda_graph", "1"),),
 )
 
