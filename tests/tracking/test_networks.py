@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from digitalmask.cuda import Gpu
 from digitalmask.errors import ConfigurationError, TrackingError
 from digitalmask.simulation import PatientPose, SimulatedPatient
+from digitalmask.tracking import networks as networks_module
 from digitalmask.tracking import sessions
 from digitalmask.tracking.detector import detect_faces
 from digitalmask.tracking.landmarks import find_points, score_blendshapes
@@ -130,6 +132,20 @@ def test_a_provider_that_does_not_load_is_refused_or_replaced() -> None:
     with pytest.raises(TrackingError):
         device_networks("cuda", refused)
     assert load_networks("cpu", refused).provider == "CPU"
+
+
+@pytest.mark.models
+def test_a_gpu_that_cannot_be_used_is_named_and_the_cpu_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(networks_module, "gpus", lambda: [Gpu("NVIDIA H200", 143771)])
+    with caplog.at_level(logging.WARNING):
+        assert load_networks("auto", refused).provider == "CPU"
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "the GPU cannot be used (ONNX Runtime's CUDAExecutionProvider cannot be used here); "
+        "faces are tracked on the CPU"
+    )
 
 
 @pytest.mark.models

@@ -35,7 +35,7 @@ from digitalmask.tracking.networks import Networks, cpu_networks, device_network
 from digitalmask.tracking.sessions import make_session
 
 SIZE = (640, 480)
-_FRAMES, _RATE = 48, 30
+_FRAMES, _RATE = 24, 30
 _SETTLE = 20
 _CPU_BATCHES = (1, 2, 4)
 # Points may differ from the CPU's by so many pixels of the crop.
@@ -79,7 +79,7 @@ def _crops() -> NDArray[np.uint8]:
     patient, networks = SimulatedPatient(), cpu_networks()
     cut = []
     for number in range(_FRAMES):
-        rgb = patient.frame(number / 6, SIZE)
+        rgb = patient.frame(number / 3, SIZE)
         faces = detect_faces(networks.detector, rgb)
         if faces:
             cut.append(faces[0].region.cut(rgb, 256))
@@ -121,8 +121,8 @@ def _timed(run: Callable[[], object]) -> float:
 def _one_room(process: InferenceProcess, crops: NDArray[np.uint8]) -> dict[str, Any]:
     networks, renderer = connect(process.address, PATIENCE_S), MaskRenderer(load_head())
     try:
-        read = [_timed(step) for step in read_frames(networks, crops, 150)]
-        drawn = [_timed(step) for step in draw_frames(renderer, SIZE, 150)]
+        read = [_timed(step) for step in read_frames(networks, crops, 100)]
+        drawn = [_timed(step) for step in draw_frames(renderer, SIZE, 100)]
     finally:
         renderer.close()
     return {
