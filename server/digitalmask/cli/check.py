@@ -6,7 +6,6 @@ import json
 import os
 from typing import Any
 
-_TENSORRT = "libnvinfer.so.10"
 _CODECS = {"H.264": ("libx264", "h264"), "VP8": ("libvpx", "vp8"), "Opus": ("libopus", "libopus")}
 
 
@@ -56,6 +55,7 @@ def _tracking(install: list[str]) -> dict[str, Any]:
     from digitalmask.cuda import gpus
     from digitalmask.errors import DigitalMaskError
     from digitalmask.tracking.networks import cpu_networks, device_networks
+    from digitalmask.tracking.sessions import TENSORRT_LIBRARY
 
     found, providers, used = gpus(), {}, ""
     try:
@@ -74,9 +74,9 @@ def _tracking(install: list[str]) -> dict[str, Any]:
             install.append("CUDA's libraries: pip install 'digitalmask[cuda]'")
     providers["TensorRT"] = "with --provider tensorrt"
     try:
-        ctypes.CDLL(_TENSORRT)
+        ctypes.CDLL(TENSORRT_LIBRARY)
     except OSError:
-        providers["TensorRT"] = f"{_TENSORRT} is missing"
+        providers["TensorRT"] = f"{TENSORRT_LIBRARY} is missing"
     return {
         "gpus": [{"name": each.name, "memory_mib": each.memory_mib} for each in found],
         "providers": providers,

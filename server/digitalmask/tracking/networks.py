@@ -103,10 +103,12 @@ def wants_gpu(choice: str) -> bool:
 def do_without_gpu(choice: str, error: TrackingError) -> None:
     """Say in the log that `auto` found no GPU; ConfigurationError where one was asked for."""
     if choice != "auto":
-        name = "TensorRT" if choice.startswith("tensorrt") else "CUDA"
+        name, needed = "CUDA", "`pip install 'digitalmask[cuda]'`"
+        if choice.startswith("tensorrt"):
+            name, needed = "TensorRT", "TensorRT 10 (on LD_LIBRARY_PATH)"
         raise ConfigurationError(
-            f"{name} cannot be used here ({error}): install an NVIDIA driver and "
-            "`pip install 'digitalmask[cuda]'`, or choose --provider cpu (see `digitalmask check`)"
+            f"{name} cannot be used here ({error}): install an NVIDIA driver and {needed}, "
+            "or choose --provider cpu (see `digitalmask check`)"
         ) from error
     _log.warning("the GPU cannot be used (%s); faces are tracked on the CPU", error)
 

@@ -1,6 +1,7 @@
 """The one place where ONNX Runtime is set up."""
 
 import contextlib
+import ctypes
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,14 +24,17 @@ class Provider:
 
     name: ONNX Runtime's. device: where what comes in and goes out lies ("cpu" or "cuda").
     options: the provider's. graph_options: those that add CUDA graphs; none where it has none.
+    library: without which it cannot be had, as far as ONNX Runtime does not say so itself.
     """
 
     name: str
     device: str = "cpu"
     options: tuple[tuple[str, str], ...] = ()
     graph_options: tuple[tuple[str, str], ...] = ()
+    library: str = ""
 
 
+TENSORRT_LIBRARY = "libnvinfer.so.10"
 CPU = Provider("CPUExecutionProvider")
 # Without TF32, whose ten bits of mantissa move points; by heuristics, since a search for the
 # quickest algorithm differs from start to start and takes long over six lengths of a batch.
@@ -58,6 +62,7 @@ def tensorrt(half: bool) -> Provider:
             ("trt_fp16_enable", "1" if half else "0"),
         ),
         (("trt_cuda_graph_enable", "1"),),
+        TENSORRT_LIBRARY,
     )
 
 
@@ -81,6 +86,8 @@ def make_session(path: Path, provider: Provider, graphs: bool, batch: int | None
         options.add_free_dimension_override_by_name(BATCH_AXIS, batch)
     if provider.device != "cpu":
         _load_libraries()
+        if provider.library and not _found(provider.library):
+            raise TrackingError(f"the library {provider.library} is missing")
     chosen = provider.options + (provider.graph_options if graphs else ())
     try:
         # What stands in for a provider that fails is chosen by us, not by ONNX Runtime.
@@ -88,11 +95,20 @@ def make_session(path: Path, provider: Provider, graphs: bool, batch: int | None
             str(path), options, providers=[(provider.name, dict(chosen))], enable_fallback=0
         )
     except Exception as error:
-        raise TrackingError(f"the network {path.name} cannot be loaded: {error}") from error
+        reason = " ".join(str(error).split())
+        raise TrackingError(f"the network {path.name} cannot be loaded: {reason}") from error
     # A GPU's provider can be listed and still not work: what was got is known afterwards.
     if session.get_providers()[0] != provider.name:
         raise TrackingError(f"ONNX Runtime's {provider.name} cannot be used here")
     return session
+
+
+def _found(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 @cache
