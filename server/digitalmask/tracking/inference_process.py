@@ -346,7 +346,10 @@ class InferenceProcess:
         silenced.start()
         line = process.stdout.readline()
         silenced.cancel()
-        said = json.loads(line) if line else {"error": "the inference process did not start"}
+        try:
+            said = json.loads(line)
+        except ValueError:
+            said = {"error": "the inference process did not start"}
         if "error" in said:
             _end(process)
             raise TrackingError(said["error"])
