@@ -4,7 +4,8 @@ In the cache a bundle lies under its own sum and a converted network under the s
 and of the converter, so that a new converter or a new network never meets an old file. Every file
 is written beside its place and moved there when it is whole.
 
-Each network is there in two forms that say the same: plain, and rewritten for a CPU.
+Each network is there in several forms that say the same: plain, rewritten for a CPU, for a GPU,
+and for a GPU in half precision.
 """
 
 import hashlib
@@ -29,12 +30,15 @@ _CONNECT_TIMEOUT_S = 8.0
 _FETCH = "run `digitalmask models fetch`"
 
 Say = Callable[[str], None]
-Form = Literal["plain", "cpu"]
+Form = Literal["plain", "cpu", "gpu", "half"]
 FORMS: tuple[Form, ...] = get_args(Form)
-# What makes each form of a network, one after the other, from a .tflite file on.
-_SCRIPTS: dict[Form, tuple[str, ...]] = {
-    "plain": ("tflite_to_onnx.py",),
-    "cpu": ("tflite_to_onnx.py", "onnx_for_cpu.py"),
+# What makes each form of a network, one after the other, from a .tflite file on: scripts with the
+# options that each is given.
+_SCRIPTS: dict[Form, tuple[tuple[str, ...], ...]] = {
+    "plain": (("tflite_to_onnx.py",),),
+    "cpu": (("tflite_to_onnx.py",), ("onnx_for_cpu.py",)),
+    "gpu": (("tflite_to_onnx.py",), ("onnx_for_gpu.py",)),
+    "half": (("tflite_to_onnx.py",), ("onnx_for_gpu.py", "--half")),
 }
 
 
@@ -46,7 +50,7 @@ def sha256_of(path: Path) -> str:
 
 def converted_path(network: Network, form: Form) -> Path:
     """Where the network's ONNX file in that form belongs in the cache."""
-    scripts = (sha256_of(models_dir() / name) for name in _SCRIPTS[form])
+    scripts = (sha256_of(models_dir() / name) for name, *_ in _SCRIPTS[form])
     made_by = hashlib.sha256("".join(scripts).encode()).hexdigest()
     return cache_dir() / f"{network.name}-{form}-{network.sha256[:16]}-{made_by[:16]}.onnx"
 
@@ -208,9 +212,9 @@ def _convert(network: Network, data: bytes, form: Form, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / network.member
         made.write_bytes(data)
-        for script in _SCRIPTS[form]:
+        for script, *options in _SCRIPTS[form]:
             source, made = made, Path(folder) / f"{script}.onnx"
-            command = [sys.executable, str(models_dir() / script), str(source), str(made)]
+            command = [sys.executable, str(models_dir() / script), str(source), str(made), *options]
             done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
             if done.returncode != 0:
                 reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -74,6 +74,13 @@ def add_parser(commands: Any) -> None:
     )
     viewers.add_argument("--json", action="store_true", help="print one JSON object")
     viewers.set_defaults(run=_viewers)
+    gpu = subjects.add_parser(
+        "gpu", help="inference and drawing on the GPU: agreement with the CPU, one room, many"
+    )
+    gpu.add_argument("--rooms", type=int, default=64, help="how many at once (64)")
+    gpu.add_argument("--seconds", type=float, default=10.0, help="how long (10)")
+    gpu.add_argument("--json", action="store_true", help="print one JSON object")
+    gpu.set_defaults(run=_gpu)
     every = subjects.add_parser("all", help="all of these, as the table of the README")
     every.set_defaults(run=_all)
 
@@ -197,6 +204,25 @@ def _stages(options: argparse.Namespace) -> int:
         results = measure(file, options.frames)
     _print_nested(results, options.json)
     return 0
+
+
+def _gpu(options: argparse.Namespace) -> int:
+    from digitalmask.bench.gpu import faults, measure
+    from digitalmask.errors import ConfigurationError
+
+    if options.rooms < 1 or options.seconds < 1:
+        raise ConfigurationError("--rooms and --seconds are 1 or more")
+    results = measure(options.rooms, options.seconds, _say)
+    if options.json:
+        print(json.dumps(results))
+    else:
+        _print({name: each for name, each in results.items() if not isinstance(each, dict)}, False)
+        _print_nested(
+            {name: each for name, each in results.items() if isinstance(each, dict)}, False
+        )
+    for fault in faults(results):
+        _say(fault)
+    return 1 if faults(results) else 0
 
 
 def _all(_options: argparse.Namespace) -> int:

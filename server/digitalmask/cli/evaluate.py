@@ -44,7 +44,7 @@ def _add_truth(subjects: Any) -> None:
     truth.add_argument(
         "--vp8-kbps", type=int, metavar="KBPS", help="send the picture through VP8 first"
     )
-    truth.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    truth.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt (or -half)")
     truth.add_argument("--json", action="store_true", help="print one JSON object")
     truth.set_defaults(run=_truth)
 
@@ -64,7 +64,7 @@ def _add_video(subjects: Any) -> None:
         "other, beside the obvious alternative: its mesh driven by averaged raw landmarks.",
     )
     video.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a video with a face")
-    video.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    video.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt (or -half)")
     video.add_argument("--json", action="store_true", help="print one JSON object")
     video.set_defaults(run=_video)
 
@@ -82,7 +82,7 @@ def _add_sheet(subjects: Any) -> None:
     sheet.add_argument(
         "target", type=Path, metavar="OUT.png", help="for several videos: OUT-NAME.png each"
     )
-    sheet.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    sheet.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt (or -half)")
     sheet.add_argument("--json", action="store_true", help="print one JSON object")
     sheet.set_defaults(run=_sheet)
 

@@ -12,7 +12,18 @@ from digitalmask.core_dumps import forbid_core_dumps
 from digitalmask.errors import DigitalMaskError
 
 # One module a command, in the order of `--help`; each is imported only for its own parser.
-_COMMANDS = ("serve", "invite", "mask", "push", "dicom", "simulate", "evaluate", "bench", "models")
+_COMMANDS = (
+    "serve",
+    "invite",
+    "mask",
+    "push",
+    "dicom",
+    "simulate",
+    "evaluate",
+    "bench",
+    "models",
+    "check",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("source", type=Path, metavar="IN", help="the video to mask")
     parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the result")
-    parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt (or -half)")
     add_inset(parser)
     add_complexion(parser)
     add_voice(parser)

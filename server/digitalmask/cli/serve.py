@@ -8,10 +8,13 @@ import re
 import signal
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from digitalmask.cli.mask import add_complexion, add_inset, add_voice, frame_size
 from digitalmask.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from digitalmask.tracking.inference_process import InferenceProcess
 
 
 def add_parser(commands: Any) -> None:
@@ -20,7 +23,9 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="port, 0 for any free one (8080)")
     parser.add_argument(
-        "--provider", default="auto", help="where the networks run: auto, cpu, cuda or tensorrt"
+        "--provider",
+        default="auto",
+        help="where the networks run: auto, cpu, cuda or tensorrt, these two also as -half",
     )
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the masked stream")
     add_inset(parser)
@@ -64,12 +69,14 @@ def add_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(options))
+    from digitalmask.tracking.inference_process import shared_inference
+
+    with contextlib.suppress(KeyboardInterrupt), shared_inference(options.provider) as inference:
+        asyncio.run(_serve(options, inference))
     return 0
 
 
-async def _serve(options: argparse.Namespace) -> None:
+async def _serve(options: argparse.Namespace, inference: "InferenceProcess | None") -> None:
     from aiohttp import web
 
     from digitalmask.assets.paths import state_dir
@@ -85,7 +92,10 @@ async def _serve(options: argparse.Namespace) -> None:
     ice = _ice_servers(options.ice_server, options.turn_user, options.turn_password)
     origins = frozenset(map(read_origin, options.allow_origin))
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
-    masker = isolated(options.provider, options.inset, options.skin, options.eyes)
+    address = inference.address if inference is not None else ""
+    masker = isolated(
+        options.provider, options.inset, options.skin, options.eyes, inference=address
+    )
     rooms = Rooms(
         masker,
         state_dir() / "rooms.json",
@@ -110,7 +120,7 @@ async def _serve(options: argparse.Namespace) -> None:
         base = f"{'https' if tls else 'http'}://{name}:{port}"
         room_id = rooms.create()
         invitations = {role.value: keys.link(base, room_id, role) for role in Role}
-        print(f"Serving on {base}; faces are tracked on the {_provider(options.provider)}.")
+        print(f"Serving on {base}; faces are tracked on {_provider(inference)}.")
         print(f"{'Room:':10}{room_id}")
         for role, link in invitations.items():
             if role != "patient" or options.demo is None:
@@ -136,10 +146,10 @@ async def _serve(options: argparse.Namespace) -> None:
         await runner.cleanup()
 
 
-def _provider(choice: str) -> str:
+def _provider(inference: "InferenceProcess | None") -> str:
     from digitalmask.tracking import load_networks
 
-    return load_networks(choice).provider
+    return load_networks("cpu").provider if inference is None else inference.provider
 
 
 async def _play_patient(source: str, url: str, token: str) -> None:

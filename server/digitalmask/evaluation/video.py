@@ -88,7 +88,7 @@ def follow(
     head = load_head()
     tracker = _OverheardTracker(networks)
     masker = Masker(
-        Follower(tracker, MaskEstimator(head), networks.provider),
+        Follower(tracker, MaskEstimator(head)),
         Drawer(lambda: MaskRenderer(head)),
     )
     other = _Alternative(reference) if compared else None

@@ -4,23 +4,27 @@ from collections.abc import Callable
 
 from digitalmask.anatomy import MaskEstimator
 from digitalmask.assets.head import load_head
+from digitalmask.opengl import egl_devices
 from digitalmask.pipeline.drawer import Drawer
+from digitalmask.pipeline.drawing_device import DrawingDevice
 from digitalmask.pipeline.follower import Follower
 from digitalmask.pipeline.masker import Masker
 from digitalmask.pipeline.masker_process import MaskerProcess
 from digitalmask.pipeline.stages import FrameMasker
 from digitalmask.rendering import Complexion, Inset, MaskRenderer
 from digitalmask.tracking import FaceTracker, load_networks
+from digitalmask.tracking.inference_process import room_networks
 
 
-def make_follower(provider: str = "auto") -> Callable[[], Follower]:
+def make_follower(provider: str = "auto", inference: str = "") -> Callable[[], Follower]:
     """Load what is shared (networks, head) now; the result makes a follower in its own thread.
 
-    Errors: those of `load_networks` and `load_head`.
+    inference: the address of the process that runs the networks of all rooms
+    (`InferenceProcess`), in place of `provider`. Errors: those of `load_networks` and `load_head`.
     """
-    networks = load_networks(provider)
+    networks = room_networks(inference) if inference else load_networks(provider)
     head = load_head()
-    return lambda: Follower(FaceTracker(networks), MaskEstimator(head), networks.provider)
+    return lambda: Follower(FaceTracker(networks), MaskEstimator(head), networks.where)
 
 
 def make_drawer(
@@ -33,7 +37,14 @@ def make_drawer(
     """
     head = load_head()
     complexion = Complexion(skin, eyes)
-    return lambda: Drawer(lambda: MaskRenderer(head, Inset(inset), complexion=complexion))
+
+    def make() -> Drawer:
+        device = DrawingDevice(
+            lambda index: MaskRenderer(head, Inset(inset), index, complexion), egl_devices()
+        )
+        return Drawer(device.renderer, lambda: device.name)
+
+    return make
 
 
 def make_masker(
@@ -45,13 +56,21 @@ def make_masker(
 
 
 def isolated(
-    provider: str = "auto", inset: str = Inset.NONE, skin: str = "light", eyes: str = "neutral"
+    provider: str = "auto",
+    inset: str = Inset.NONE,
+    skin: str = "light",
+    eyes: str = "neutral",
+    inference: str = "",
 ) -> Callable[[], FrameMasker]:
-    """Makes maskers each of whose halves has a process of its own, where the system can."""
+    """Makes maskers each of whose halves has a process of its own, where the system can.
+
+    inference: as for `make_follower`.
+    """
     if not MaskerProcess.possible():
         return make_masker(provider, inset, skin, eyes)
+    follower = (_name(make_follower), provider, inference)
     drawer = (_name(make_drawer), inset, skin, eyes)
-    return lambda: MaskerProcess((_name(make_follower), provider), drawer)
+    return lambda: MaskerProcess(follower, drawer)
 
 
 def _name(maker: Callable[..., object]) -> str:

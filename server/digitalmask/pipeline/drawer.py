@@ -20,11 +20,16 @@ _FADE_S = 0.200
 class Drawer:
     """Draws one patient's mask. One thread only: the one that draws first.
 
+    where: says on which device renderers draw now.
+
     A fault of the renderer's is logged by its kind, yields a card, and has the renderer made anew.
     """
 
-    def __init__(self, make_renderer: Callable[[], Renderer]) -> None:
+    def __init__(
+        self, make_renderer: Callable[[], Renderer], where: Callable[[], str] = lambda: "software"
+    ) -> None:
         self._make_renderer = make_renderer
+        self._where = where
         self._renderer: Renderer | None = None
         self.times = StageTimes()
         self._drawn: MaskedFrame | None = None
@@ -32,6 +37,11 @@ class Drawer:
         self._card_share = 0.0
         self._shared_at_s = 0.0
         self._faults = FaultLog()
+
+    @property
+    def provider(self) -> str:
+        """What masks are drawn on now."""
+        return self._where()
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Do once what is slow the first time: shaders are compiled, memory is taken.

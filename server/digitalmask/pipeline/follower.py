@@ -1,6 +1,7 @@
 """The first half of a patient's loop: a camera's frame in, what was seen of the patient out."""
 
 import contextlib
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -18,17 +19,26 @@ _FORGET_S = 3.0
 class Follower:
     """Tracks and reads one patient. One thread only: the one that made it.
 
+    where: says what the networks run on now.
+
     A fault in a stage is logged by its kind alone (never by its message, which could quote pixels),
     resets both stages, and is told by the sighting.
     """
 
-    def __init__(self, tracker: Tracker, estimator: Estimator, provider: str = "CPU") -> None:
+    def __init__(
+        self, tracker: Tracker, estimator: Estimator, where: Callable[[], str] = lambda: "CPU"
+    ) -> None:
         self._tracker = tracker
         self._estimator = estimator
-        self.provider = provider
+        self._where = where
         self.times = StageTimes()
         self._followed_at_s: float | None = None
         self._faults = FaultLog()
+
+    @property
+    def provider(self) -> str:
+        """What the networks run on now."""
+        return self._where()
 
     def warm_up(self, size: tuple[int, int]) -> None:
         """Do once what is slow the first time.

@@ -19,8 +19,8 @@ class Masker:
 
     @property
     def provider(self) -> str:
-        """What the networks run on."""
-        return self._follower.provider
+        """What the networks run on now, and what masks are drawn on."""
+        return f"{self._follower.provider}, OpenGL on {self._drawer.provider}"
 
     @property
     def stage_ms(self) -> dict[str, float]:

@@ -82,8 +82,8 @@ class MaskerProcess:
 
     @property
     def provider(self) -> str:
-        """What the networks run on."""
-        return self._following.provider
+        """What the networks run on now, and what masks are drawn on."""
+        return f"{self._following.provider}, OpenGL on {self._drawing.provider}"
 
     @property
     def stage_ms(self) -> dict[str, float]:
@@ -226,14 +226,13 @@ def serve() -> None:
         except Exception as error:  # noqa: BLE001
             connection.send(PipelineError(f"no masker can be made ({type(error).__name__})"))
             return
-        provider = half.provider if isinstance(half, Follower) else ""
-        connection.send(_Answer(provider=provider))
+        connection.send(_Answer(provider=half.provider))
         work = _following(half, memory) if isinstance(half, Follower) else _drawing(half, memory)
         while True:
             about = connection.recv()
             try:
                 result = work(*about)
-                connection.send(_Answer(result, dict(half.times.recent_ms), provider))
+                connection.send(_Answer(result, dict(half.times.recent_ms), half.provider))
             except Exception as error:  # noqa: BLE001 - its message could quote pixels
                 connection.send(PipelineError(f"a frame was not masked ({type(error).__name__})"))
 

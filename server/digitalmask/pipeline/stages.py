@@ -79,7 +79,7 @@ class FrameMasker(Protocol):
 
     @property
     def provider(self) -> str:
-        """What the networks run on."""
+        """What the networks run on now, and what masks are drawn on."""
 
     def follow(self, frame: PatientFrame) -> Sighting:
         """What this frame shows of the patient. One thread."""

@@ -23,6 +23,7 @@ from digitalmask.rendering.displacement import Displacement
 from digitalmask.rendering.eyelids import Eyelids, LidMargins, gaze_axis, move_lids
 from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
 from digitalmask.rendering.inset import Inset, lay_eyes
+from digitalmask.rendering.readback import Readback
 
 Floats = NDArray[np.floating]
 
@@ -182,8 +183,8 @@ def mask_camera(state: MaskState, size: tuple[int, int]) -> MaskCamera:
 class MaskRenderer:
     """Draws masks. One thread owns it: the one that makes it also draws and closes.
 
-    inset: what is shown beside the mask. device_index: which EGL device; software drawing counts
-    as one. complexion: the mask's colours.
+    inset: what is shown beside the mask. device_index: which EGL device, the best where None;
+    software drawing counts as one. complexion: the mask's colours.
     Raises RenderingError where OpenGL is missing or, from `draw`, where its context was lost.
     """
 
@@ -191,7 +192,7 @@ class MaskRenderer:
         self,
         head: Head,
         inset: Inset = Inset.NONE,
-        device_index: int = 0,
+        device_index: int | None = None,
         complexion: Complexion = Complexion(),  # noqa: B008 - frozen
     ) -> None:
         self._head, self._inset = head, inset
@@ -199,6 +200,7 @@ class MaskRenderer:
         self._samples = _SAMPLES_ENLARGED if inset is Inset.EYES else _SAMPLES
         self._finish = finisher()
         self._gl = offscreen_context(device_index)
+        self._readback = Readback(self._gl)
         self._large: moderngl.Framebuffer | None = None
         self._eyelids = tuple(Eyelids.of(head, eye) for eye in (RIGHT, LEFT))
         points, triangles = head.vertices_mm, head.triangles
@@ -419,14 +421,13 @@ class MaskRenderer:
                     self._sampled(height),
                 )
                 self._render(state, points, margins, view, drawn)
-                self._finish()
-                pixels = drawn.read(viewport=(0, 0, across, down), components=4, alignment=1)
+                self._readback.begin(drawn, across, down)
+                rgb = backdrop(size).copy()
+                samples = self._readback.end()
         except moderngl.Error as error:
             raise RenderingError(f"OpenGL's context was lost: {error}") from None
-        samples = np.frombuffer(pixels, np.uint8).reshape(down, across, 4)
         # Between samples, which are at most 1.5 to 2 a pixel, this is close to their mean.
         mean = cv2.resize(samples, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
-        rgb = backdrop(size).copy()
         _lay(np.asarray(mean, np.uint8), rgb[top:bottom, left:right])
         if self._inset is Inset.EYES:
             camera = mask_camera(state, size)

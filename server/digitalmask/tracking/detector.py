@@ -6,13 +6,12 @@ ears), and a logit. Source: Bazarevsky et al., "BlazeFace" (2019), and the netwo
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitalmask.tracking.networks import run
+from digitalmask.tracking.networks import FaceNetwork
 from digitalmask.tracking.region import Region
 
 Floats = NDArray[np.float64]
@@ -46,7 +45,7 @@ def _anchors() -> Floats:
 _ANCHORS = _anchors()
 
 
-def detect_faces(session: Any, rgb: NDArray[np.uint8]) -> list[DetectedFace]:
+def detect_faces(network: FaceNetwork, rgb: NDArray[np.uint8]) -> list[DetectedFace]:
     """All faces, the surest first."""
     height, width = rgb.shape[:2]
     scale = _SIZE / max(width, height)
@@ -61,7 +60,7 @@ def detect_faces(session: Any, rgb: NDArray[np.uint8]) -> list[DetectedFace]:
     picture[0, :, top : top + small.shape[0], left : left + small.shape[1]] = (
         small.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1.0
     )
-    boxes, logits = run(session, picture)
+    boxes, logits = network.run(picture)
     scores = 1.0 / (1.0 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -50.0, 50.0)))
     chosen = np.flatnonzero(scores >= _LEAST_SCORE)
     raw = boxes[0, chosen].astype(np.float64)

@@ -1,16 +1,13 @@
 """The 478-point network and the blendshape network on a region of the frame.
 
-Landmarks: (1, 3, 256, 256) RGB from 0 to 1 in; 478 points in pixels of it and a presence logit out.
+Landmarks: a crop (1, 256, 256, 4) in; 478 points in pixels of it and a presence logit out.
 Blendshapes: 146 of the points, in pixels of the frame, in; 52 scores out.
 """
 
-from typing import Any
-
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitalmask.tracking.networks import run
+from digitalmask.tracking.networks import FaceNetwork
 from digitalmask.tracking.region import Region
 
 _SIZE = 256
@@ -28,19 +25,16 @@ _BLENDSHAPE_POINTS = np.array(
 
 
 def find_points(
-    session: Any, rgb: NDArray[np.uint8], region: Region
+    network: FaceNetwork, rgb: NDArray[np.uint8], region: Region
 ) -> tuple[NDArray[np.float32], float]:
     """(478, 3) points in the frame, and the presence of a face from 0 to 1."""
-    picture = np.empty((1, 3, _SIZE, _SIZE), np.float32)
-    for plane, channel in zip(picture[0], cv2.split(region.cut(rgb, _SIZE)), strict=False):
-        np.multiply(channel, np.float32(1.0 / 255.0), out=plane)
-    points, presence, _ = run(session, picture)
+    points, presence, _ = network.run(region.cut(rgb, _SIZE)[None])
     placed = region.to_frame(points.reshape(478, 3).astype(np.float64), _SIZE)
     logit = float(np.clip(presence.reshape(-1)[0], -50.0, 50.0))
     return placed.astype(np.float32), float(1.0 / (1.0 + np.exp(-logit)))
 
 
-def score_blendshapes(session: Any, points: NDArray[np.float32]) -> NDArray[np.float32]:
+def score_blendshapes(network: FaceNetwork, points: NDArray[np.float32]) -> NDArray[np.float32]:
     """(52,) scores from 0 to 1."""
-    scores = run(session, np.ascontiguousarray(points[None, _BLENDSHAPE_POINTS, :2]))[0]
+    scores = network.run(np.ascontiguousarray(points[None, _BLENDSHAPE_POINTS, :2]))[0]
     return np.asarray(scores, np.float32).reshape(52)

@@ -1,96 +1,256 @@
-"""The one place where ONNX Runtime is set up."""
+"""The face networks, where they run, and what stands in for them where that fails."""
 
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
-import onnxruntime
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from digitalmask.assets.networks import Form, network_path
+from digitalmask.cuda import gpus
 from digitalmask.errors import ConfigurationError, TrackingError
+from digitalmask.tracking import sessions
+from digitalmask.tracking.device_network import BATCHES, DeviceNetwork
+from digitalmask.tracking.sessions import MakeSession, Provider, make_session
 
-Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
-PROVIDERS: tuple[str, ...] = get_args(Provider)
+_log = logging.getLogger(__name__)
 
-_NAMES = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
+# With `-half`: in half precision, which moves points by less than 0.2 px of the crop.
+Choice = Literal["auto", "cpu", "cuda", "cuda-half", "tensorrt", "tensorrt-half"]
+PROVIDERS: tuple[str, ...] = get_args(Choice)
+Kind = Literal["detector", "landmarks", "blendshapes"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# As the manifest of the networks names them.
+_NAMES: dict[Kind, str] = {
+    "detector": "face_detector",
+    "landmarks": "face_landmarks_detector",
+    "blendshapes": "face_blendshapes",
 }
-_ORDER: dict[str, tuple[str, ...]] = {
-    "auto": ("cuda", "cpu"),
-    "cpu": ("cpu",),
-    "cuda": ("cuda", "cpu"),
-    "tensorrt": ("tensorrt", "cuda", "cpu"),
-}
-_SAYS = {"cpu": "CPU", "cuda": "CUDA", "tensorrt": "TensorRT"}
-_SILENT = 4  # fatal only: a missing CUDA library is said by us, once
+# After a failure the device is tried again, at first soon, then ever less often.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+
+
+class FaceNetwork(Protocol):
+    """A network on some device."""
+
+    def run(self, values: NDArray[Any]) -> list[NDArray[np.float32]]:
+        """The outputs for one face (1, ...); TrackingError where it fails.
+
+        The detector takes planes (1, 3, 128, 128) float32 from -1 to 1, the landmark network a
+        crop (1, 256, 256, 4) uint8 RGBA, the blendshape network points (1, 146, 2) float32.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The loaded face networks; sessions may be used by several threads.
+    """The face networks.
 
-    provider: where they run, as said to the user.
+    where: says on what they run now.
     """
 
-    detector: Any
-    landmarks: Any
-    blendshapes: Any
-    provider: str
+    detector: FaceNetwork
+    landmarks: FaceNetwork
+    blendshapes: FaceNetwork
+    where: Callable[[], str]
+
+    @classmethod
+    def of(cls, network: Callable[[Kind], FaceNetwork], where: Callable[[], str]) -> "Networks":
+        """All of one make."""
+        return cls(network("detector"), network("landmarks"), network("blendshapes"), where)
+
+    @property
+    def provider(self) -> str:
+        """On what they run now, as said to the user."""
+        return self.where()
 
 
-def load_networks(provider: str = "auto") -> Networks:
-    """Load the networks on the first provider that works, in the order of the choice.
+def load_networks(choice: str = "auto", make: MakeSession = make_session) -> Networks:
+    """Load the networks for this process alone. On a GPU the CPU stands in where that fails.
 
     Errors: ConfigurationError where the provider that was asked for cannot be had, AssetError
     where a network was not fetched, TrackingError where one cannot be loaded.
     """
-    if provider not in _ORDER:
-        raise ConfigurationError(f"unknown provider {provider!r}: one of {', '.join(_ORDER)}")
-    onnxruntime.set_default_logger_severity(_SILENT)
-    available = set(onnxruntime.get_available_providers())
-    names = [_NAMES[each] for each in _ORDER[provider] if _NAMES[each] in available]
-    # A GPU's provider can be listed and still not work: what was got is known afterwards.
-    used = _NAMES["cpu"]
-    if names[0] != used:
-        used = _session("face_blendshapes", "plain", names).get_providers()[0]
-    if provider != "auto" and used != _NAMES[provider]:
+    on_cpu = cpu_networks()
+    if not wants_gpu(choice):
+        return on_cpu
+
+    def load() -> Networks:
+        return device_networks(choice, make, batches=(1,))
+
+    try:
+        device = load()
+    except TrackingError as error:
+        do_without_gpu(choice, error)
+        return on_cpu
+    return with_spare(load, on_cpu, device)
+
+
+def wants_gpu(choice: str) -> bool:
+    """Whether a choice asks for a GPU; `auto` does where there is one.
+
+    Errors: ConfigurationError for a choice that is none.
+    """
+    if choice not in PROVIDERS:
+        raise ConfigurationError(f"unknown provider {choice!r}: one of {', '.join(PROVIDERS)}")
+    return choice != "cpu" and (choice != "auto" or bool(gpus()))
+
+
+def do_without_gpu(choice: str, error: TrackingError) -> None:
+    """Say in the log that `auto` found no GPU; ConfigurationError where one was asked for."""
+    if choice != "auto":
+        name, needed = "CUDA", "`pip install 'digitalmask[cuda]'`"
+        if choice.startswith("tensorrt"):
+            name, needed = "TensorRT", "TensorRT 10 (on LD_LIBRARY_PATH)"
         raise ConfigurationError(
-            f"{_SAYS[provider]} cannot be used here: install an NVIDIA driver and "
-            "`pip install 'digitalmask[cuda]'`, or choose --provider cpu"
-        )
-    form: Form = "plain"
-    if used == _NAMES["cpu"]:
-        form, names = "cpu", [used]
-    return Networks(
-        detector=_session("face_detector", form, names),
-        landmarks=_session("face_landmarks_detector", form, names),
-        blendshapes=_session("face_blendshapes", form, names),
-        provider=next(_SAYS[short] for short, name in _NAMES.items() if name == used),
-    )
+            f"{name} cannot be used here ({error}): install an NVIDIA driver and {needed}, "
+            "or choose --provider cpu (see `digitalmask check`)"
+        ) from error
+    _log.warning("the GPU cannot be used (%s); faces are tracked on the CPU", error)
 
 
-def _session(network: str, form: Form, providers: list[str]) -> Any:
-    options = onnxruntime.SessionOptions()
-    # One thread inside an operator: two were measured to be slower (6 to 9 ms in place of 5.4).
-    # Of the other options none gained more than the 2 % by which runs differ (memory patterns,
-    # reuse, prepacking, spinning); without the arena it is 3 % slower, below the highest level of
-    # optimisation, which chooses the blocked layout, 2.3 times.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _SILENT
-    path = network_path(network, form)
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:
-        raise TrackingError(f"the network {network} cannot be loaded: {error}") from error
+def cpu_networks() -> Networks:
+    """The networks on the CPU; several threads may use them."""
+
+    def load(kind: Kind) -> FaceNetwork:
+        path = network_path(_NAMES[kind], "cpu")
+        session = make_session(path, sessions.CPU, False, None)
+        return _CpuNetwork(session, _planes if kind == "landmarks" else None)
+
+    return Networks.of(load, lambda: "CPU")
 
 
-def run(session: Any, values: Any) -> list[Any]:
-    """Run a network with one input."""
-    try:
-        outputs = session.run(None, {"input_0": values})
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors have no common base
-        # The cause could quote its input; only its kind is passed on.
-        raise TrackingError(f"a face network failed ({type(error).__name__})") from None
-    return list(outputs)
+def device_networks(
+    choice: str, make: MakeSession = make_session, batches: Sequence[int] = BATCHES
+) -> Networks:
+    """The networks on a GPU, warmed up. One thread at a time.
+
+    Errors: AssetError where a network was not fetched, TrackingError where the GPU cannot be used.
+    """
+    half = choice.endswith("-half")
+    provider = sessions.tensorrt(half) if choice.startswith("tensorrt") else sessions.CUDA
+    return networks_on(provider, "half" if half else "gpu", make, batches)
+
+
+def networks_on(
+    provider: Provider, form: Form, make: MakeSession, batches: Sequence[int]
+) -> Networks:
+    """The networks in a form for a GPU, on any provider."""
+
+    def load(kind: Kind) -> FaceNetwork:
+        return DeviceNetwork(network_path(_NAMES[kind], form), provider, make, batches)
+
+    said = {"CUDAExecutionProvider": "CUDA", "TensorrtExecutionProvider": "TensorRT"}
+    name = said.get(provider.name, "CPU") + (", half precision" if form == "half" else "")
+    return Networks.of(load, lambda: name)
+
+
+def _planes(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A crop (1, h, w, 4) as the landmark network was trained: (1, 3, h, w) from 0 to 1."""
+    (crop,) = crops
+    planes = np.empty((1, 3, *crop.shape[:2]), np.float32)
+    for plane, channel in zip(planes[0], cv2.split(crop), strict=False):
+        np.multiply(channel, np.float32(1.0 / 255.0), out=plane)
+    return planes
+
+
+class _CpuNetwork:
+    """A session on the CPU, for one face at a time."""
+
+    def __init__(
+        self, session: Any, prepare: Callable[[NDArray[np.uint8]], NDArray[np.float32]] | None
+    ) -> None:
+        self._session = session
+        self._prepare = prepare
+
+    def run(self, values: NDArray[Any]) -> list[NDArray[np.float32]]:
+        prepared = values if self._prepare is None else self._prepare(values)
+        try:
+            outputs = self._session.run(None, {"input_0": prepared})
+        except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors have no common base
+            # The cause could quote its input; only its kind is passed on.
+            raise TrackingError(f"a face network failed ({type(error).__name__})") from None
+        return list(outputs)
+
+
+def with_spare(
+    load: Callable[[], Networks],
+    spare: Networks,
+    loaded: Networks | None = None,
+    now_s: Callable[[], float] = time.monotonic,
+) -> Networks:
+    """Networks of which `spare` answers whenever the ones that `load` makes cannot.
+
+    A frame whose network fails is answered by the spare in the same call; `load` is tried again
+    after 2 s, then less and less often. Several threads may use them. loaded: made already.
+    """
+    device = _Device(load, spare, loaded, now_s)
+    return Networks.of(lambda kind: _WithSpare(device, kind), device.where)
+
+
+class _Device:
+    """The networks on a device that may fail and come back."""
+
+    def __init__(
+        self,
+        load: Callable[[], Networks],
+        spare: Networks,
+        loaded: Networks | None,
+        now_s: Callable[[], float],
+    ) -> None:
+        self._load, self._spare, self._loaded = load, spare, loaded
+        self._now_s = now_s
+        self._lock = threading.Lock()
+        self._pause_s = _FIRST_PAUSE_S
+        self._next_try_s = now_s()
+        self._missed = False
+
+    def where(self) -> str:
+        loaded = self._loaded
+        return self._spare.provider if loaded is None else loaded.provider
+
+    def run(self, kind: Kind, values: NDArray[Any]) -> list[NDArray[np.float32]]:
+        with self._lock:
+            if self._loaded is None and self._now_s() >= self._next_try_s:
+                self._try()
+            if self._loaded is not None:
+                try:
+                    outputs: list[NDArray[np.float32]] = getattr(self._loaded, kind).run(values)
+                except TrackingError as error:
+                    self._lose(error)
+                else:
+                    self._pause_s = _FIRST_PAUSE_S
+                    return outputs
+        spare: FaceNetwork = getattr(self._spare, kind)
+        return spare.run(values)
+
+    def _try(self) -> None:
+        try:
+            self._loaded = self._load()
+        except TrackingError as error:
+            self._lose(error)
+            return
+        if self._missed:
+            _log.warning("faces are tracked on %s again", self._loaded.provider)
+        self._missed = False
+
+    def _lose(self, error: TrackingError) -> None:
+        self._loaded = None
+        self._next_try_s = self._now_s() + self._pause_s
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        if not self._missed:
+            self._missed = True
+            _log.warning("%s; faces are tracked on %s for now", error, self._spare.provider)
+
+
+@dataclass(frozen=True, slots=True)
+class _WithSpare:
+    device: _Device
+    kind: Kind
+
+    def run(self, values: NDArray[Any]) -> list[NDArray[np.float32]]:
+        return self.device.run(self.kind, values)

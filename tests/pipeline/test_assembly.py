@@ -1,0 +1,66 @@
+"""The real stages, with the networks in the process that serves all rooms."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+
+import psutil
+import pytest
+
+from digitalmask.media.frame_clock import FrameClock
+from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.pipeline import Masker, make_drawer, make_follower
+from digitalmask.simulation import SimulatedPatient
+from digitalmask.tracking import sessions
+from digitalmask.tracking.inference_process import InferenceProcess, shared_inference
+from digitalmask.tracking.networks import Networks, networks_on
+from digitalmask.tracking.sessions import make_session
+
+pytestmark = [
+    pytest.mark.gl,
+    pytest.mark.models,
+    pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memfd_create"),
+]
+
+
+def make_networks() -> Networks:
+    """What the process makes: as on a GPU, on the CPU."""
+    made = networks_on(sessions.CPU, "gpu", make_session, (1,))
+    return Networks(made.detector, made.landmarks, made.blendshapes, lambda: "GPU")
+
+
+@pytest.fixture
+def process() -> Iterator[InferenceProcess]:
+    with closing(InferenceProcess(make_networks)) as running:
+        yield running
+
+
+def test_a_patient_is_masked_through_it_and_without_it(process: InferenceProcess) -> None:
+    patient = SimulatedPatient()
+    masker = Masker(make_follower("cpu", process.address)(), make_drawer()())
+
+    def frame(number: int) -> PatientFrame:
+        clock = FrameClock(number / 30, 3000 * number, Fraction(1, 90000))
+        return PatientFrame(clock, patient.frame(number / 30, (320, 240)))
+
+    try:
+        # The first frames may find the process busy; they are masked all the same.
+        shown = [masker.mask(frame(number)) for number in range(5)]
+        assert masker.provider.split(",")[0] in ("GPU", "CPU")
+        assert ", OpenGL on " in masker.provider
+        for each in psutil.Process().children():
+            if "inference_process" in " ".join(each.cmdline()):
+                each.kill()
+                each.wait()
+        shown += [masker.mask(frame(number)) for number in range(5, 10)]
+        assert [each.card for each in shown] == [None] * 10
+        assert masker.provider.startswith("CPU, ")
+    finally:
+        masker.close()
+        patient.close()
+
+
+def test_without_a_gpu_each_room_has_networks_of_its_own() -> None:
+    with shared_inference("cpu") as inference:
+        assert inference is None
