@@ -102,7 +102,7 @@ class ExpressionBasis:
         view: unit vector to the camera; along it a displacement is not seen.
         """
         across = np.eye(3) - np.outer(view, view)
-        normal = np.einsum("ab,abkl->kl", across, self.products)
+        normal = np.tensordot(across, self.products, 2)
         seen = (displacement_mm @ across) * self.weights[:, None]
         right = self.directions_mm.reshape(len(self.directions_mm), -1) @ seen.reshape(-1)
         normal[np.diag_indices(len(normal))] += _TRUST_IN_SCORES_MM2
@@ -111,7 +111,7 @@ class ExpressionBasis:
 
 def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Floats:
     """Minimise x'Nx/2 - r'x for 0 <= x <= 1 by active sets, from `start`."""
-    x = np.clip(start, 0.0, 1.0)
+    x: Floats = np.minimum(np.maximum(start, 0.0), 1.0)
     for _ in range(_STEPS):
         gradient = normal @ x - right
         free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
@@ -119,7 +119,7 @@ def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Float
             break
         step = np.zeros_like(x)
         step[free] = np.linalg.solve(normal[np.ix_(free, free)], -gradient[free])
-        moved = np.clip(x + step, 0.0, 1.0)
+        moved: Floats = np.minimum(np.maximum(x + step, 0.0), 1.0)
         if np.abs(moved - x).max() < 1e-3:
             return moved
         x = moved

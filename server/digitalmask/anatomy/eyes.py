@@ -68,8 +68,8 @@ def _on_sphere(
     """
     camera = -pose.translation_mm @ pose.rotation
     slopes = pinhole.slopes(places_px)
-    rays = np.column_stack([slopes, -np.ones(len(slopes))]) @ pose.rotation
-    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    rays = slopes @ pose.rotation[:2] - pose.rotation[2]
+    rays /= np.sqrt((slopes[:, :1] ** 2 + slopes[:, 1:] ** 2) + 1.0)
     towards = camera - centre_mm
     along = rays @ towards
     root = along * along - float(towards @ towards) + radius_mm * radius_mm

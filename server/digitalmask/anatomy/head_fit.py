@@ -8,6 +8,7 @@ it is learned from says `digitalmask.assets.landmark_model`.
 """
 
 from dataclasses import dataclass
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,11 +114,12 @@ def fit_average(model: LandmarkModel, pose: Pose, slopes: Floats, steps: int) ->
     rigid = model.rigid
     terms = upright_view(pose)[1]
     variance = np.exp(terms @ model.log_variance[:, rigid])
-    shape = model.mean_mm[rigid]
+    shape, told = model.mean_mm[rigid], slopes[rigid]
     for _ in range(steps):
         depth = -float(pose.translation_mm[2])
-        residual = (slopes[rigid] - _seen(pose, shape)) * depth
-        weight = 1.0 / (variance * (1.0 + (residual**2).sum(1) / variance / _OUTLIER**2) ** 2)
+        residual = (told - _seen(pose, shape)) * depth
+        missed = np.einsum("nk,nk->n", residual, residual)
+        weight = 1.0 / (variance * (1.0 + missed / variance / _OUTLIER**2) ** 2)
         jacobian = pose_jacobian(pose, shape) * depth
         weighted = (jacobian * weight[:, None, None]).reshape(-1, 6)
         normal = weighted.T @ jacobian.reshape(-1, 6)
@@ -134,7 +136,7 @@ def fit_average(model: LandmarkModel, pose: Pose, slopes: Floats, steps: int) ->
 def upright_view(pose: Pose) -> tuple[Floats, Floats]:
     """(2, 2) from across and up the face to across and up the picture; the view's terms."""
     view = pose.view_rotation()
-    across = view[:2, 0] / max(float(np.linalg.norm(view[:2, 0])), 1e-6)
+    across = view[:2, 0] / max(hypot(view[0, 0], view[1, 0]), 1e-6)
     upright = np.array([[across[0], -across[1]], [across[1], across[0]]])
     axis = view[:2, 2] @ upright
     return upright, view_terms(float(axis[0]), float(axis[1]))
@@ -148,9 +150,9 @@ def _seen(pose: Pose, places_mm: Floats) -> Floats:
 def _corrected(model: LandmarkModel, fit: PlainFit, turn_deg: Floats, middle_mm: Floats) -> Pose:
     """The pose turned by what the rest says that it is off, and shifted to the eyes' middle."""
     vector = np.append(fit.upright @ turn_deg[:2], turn_deg[2])
-    vector *= min(1.0, _LARGEST_TURN_DEG / max(float(np.linalg.norm(vector)), 1e-9))
+    vector *= min(1.0, _LARGEST_TURN_DEG / max(hypot(*vector), 1e-9))
     to_view = fit.pose.to_view()
     rotation = to_view.T @ turn(np.radians(vector)) @ to_view @ fit.pose.rotation
     shift = middle_mm - model.eyes_middle_mm
-    shift *= min(1.0, _LARGEST_SHIFT_MM / max(float(np.linalg.norm(shift)), 1e-9))
+    shift *= min(1.0, _LARGEST_SHIFT_MM / max(hypot(*shift), 1e-9))
     return Pose(rotation, fit.pose.translation_mm + rotation @ shift)

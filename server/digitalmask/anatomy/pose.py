@@ -7,6 +7,7 @@ in pose even without noise; the full-perspective fit by 0.1.
 """
 
 from dataclasses import dataclass
+from math import atan2, hypot
 
 import cv2
 import numpy as np
@@ -67,12 +68,12 @@ class Pose:
 
     def to_view(self) -> Floats:
         """The rotation from the camera's frame into the view frame: onto the camera's axis."""
-        ray = self.translation_mm / np.linalg.norm(self.translation_mm)
-        axis = np.cross(ray, [0.0, 0.0, -1.0])
-        length = np.linalg.norm(axis)
-        if length < 1e-9:
+        x, y, z = self.translation_mm.tolist()
+        length = hypot(x, y)
+        if length < 1e-9 * hypot(length, z):
             return np.eye(3)
-        return turn(axis / length * np.arctan2(length, -ray[2]))
+        angle = atan2(length, -z)
+        return turn(np.array([-y / length * angle, x / length * angle, 0.0]))
 
     def view_rotation(self) -> Floats:
         """The rotation in the view frame: as if the head stood on the camera's axis."""

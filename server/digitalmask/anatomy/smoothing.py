@@ -56,9 +56,9 @@ class GatedFilter:
             self._value = np.array(measured, np.float64)
         else:
             gate = self._gate
-            frames = float(np.clip((at_s - self._at_s) * 30.0, 0.1, 30.0))
+            frames = min(max((at_s - self._at_s) * 30.0, 0.1), 30.0)
             innovation = measured - self._value
-            excess = np.clip(np.abs(innovation) / (gate.knee * (noise or gate.noise)), 0.0, 1.0)
+            excess = np.minimum(np.abs(innovation) / (gate.knee * (noise or gate.noise)), 1.0)
             share = gate.hold + (1.0 - gate.hold) * excess
             self._value = self._value + (1.0 - (1.0 - share) ** frames) * innovation
         self._at_s = at_s
@@ -89,7 +89,7 @@ class SlowMean:
             self._value = np.array(measured, np.float64)
             self._weight_s = 1.0 / 30.0
         else:
-            step_s = float(np.clip(at_s - self._at_s, 1e-3, 1.0))
+            step_s = min(max(at_s - self._at_s, 1e-3), 1.0)
             self._weight_s = min(self._weight_s + step_s, self._time_constant_s)
             self._value = self._value + min(step_s / self._weight_s, 1.0) * (measured - self._value)
         self._at_s = at_s
@@ -125,7 +125,7 @@ class Correction:
 
     def tick(self, at_s: float) -> float:
         """The seconds that a frame counts for; to be called for every one, learned from or not."""
-        step_s = 1.0 / 30.0 if self._at_s is None else float(np.clip(at_s - self._at_s, 0.0, 0.2))
+        step_s = 1.0 / 30.0 if self._at_s is None else min(max(at_s - self._at_s, 0.0), 0.2)
         self._at_s = at_s
         return step_s
 
