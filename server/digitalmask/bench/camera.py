@@ -60,6 +60,20 @@ def simulated_video(size: Size) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8) for rgb in drawn]
 
 
+def write_film(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Write I420 frames as YUV4MPEG2, forth and back: what a browser's fake camera plays."""
+    height, width = frames[0].shape[0] * 2 // 3, frames[0].shape[1]
+    with path.open("wb") as film:
+        film.write(f"YUV4MPEG2 W{width} H{height} F{RATE}:1 Ip A1:1 C420jpeg\n".encode())
+        for planes in forth_and_back(frames):
+            film.write(b"FRAME\n" + planes.tobytes())
+
+
+def forth_and_back(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """A film that ends where it begins."""
+    return [*frames, *reversed(frames[1:-1])]
+
+
 def _most_frames(size: Size) -> int:
     return min(_MOST_FRAMES, _MOST_BYTES // (size[0] * size[1] * 3 // 2))
 
@@ -71,7 +85,7 @@ class Camera(MediaStreamTrack):
 
     def __init__(self, frames: Sequence[NDArray[np.uint8]]) -> None:
         super().__init__()
-        self._frames = [*frames, *reversed(frames[1:-1])]
+        self._frames = forth_and_back(frames)
         self._number = 0
         self._started_at_s = time.monotonic()
         self._random = random.Random(1)  # noqa: S311 - jitter, not a secret

@@ -74,8 +74,30 @@ def add_parser(commands: Any) -> None:
     )
     viewers.add_argument("--json", action="store_true", help="print one JSON object")
     viewers.set_defaults(run=_viewers)
+    _add_browser(subjects)
     every = subjects.add_parser("all", help="all of these, as the table of the README")
     every.set_defaults(run=_all)
+
+
+def _add_browser(subjects: Any) -> None:
+    browser = subjects.add_parser(
+        "browser", help="from the patient's camera to the doctor's screen, in two Chromiums"
+    )
+    browser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="the patient's video (a simulated one)"
+    )
+    browser.add_argument("--seconds", type=float, default=15.0, help="how long each is measured")
+    browser.add_argument(
+        "--size", choices=[*_SIZES, "all"], default="all", help="of the camera and of the mask"
+    )
+    browser.add_argument(
+        "--codec",
+        choices=[*_CODECS, "all"],
+        default="all",
+        help="on both ways; all: VP8 beside what the pages agree on by themselves",
+    )
+    browser.add_argument("--json", action="store_true", help="print one JSON object")
+    browser.set_defaults(run=_browser)
 
 
 def _relay(options: argparse.Namespace) -> int:
@@ -145,6 +167,28 @@ def _viewers(options: argparse.Namespace) -> int:
     frames = _film(options.file, _SIZES["640x480"])
     results = asyncio.run(measure_viewers(frames, options.seconds, _CODECS[options.codec]))
     _print(results, options.json)
+    return 0
+
+
+def _browser(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from digitalmask.bench.browser import measure_browsers
+    from digitalmask.errors import ConfigurationError
+
+    if options.seconds <= 0:
+        raise ConfigurationError("--seconds is more than 0")
+    results: dict[str, dict[str, object]] = {}
+    for size in _SIZES if options.size == "all" else [options.size]:
+        film = _film(options.file, _SIZES[size])
+        kind = "" if options.codec == "all" else _CODECS[options.codec]
+        print(f"bench: {size} in two browsers", file=sys.stderr)
+        results[size] = asyncio.run(measure_browsers(film, options.seconds, kind))
+        if options.codec == "all" and results[size]["codec"] != "vp8":
+            print(f"bench: {size} in two browsers, vp8", file=sys.stderr)
+            beside = asyncio.run(measure_browsers(film, options.seconds, _CODECS["vp8"]))
+            results[size]["vp8"] = beside
+    _print_nested(results, options.json)
     return 0
 
 
