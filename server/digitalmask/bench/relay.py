@@ -102,6 +102,19 @@ class RunningRelay:
         url = f"{self.url}/whep/{self.room}/patient"
         return WhipClient(url, token, at_once=self.kind == "masked", video_codec=codec)
 
+    async def said(self, room: str, token: str) -> dict[str, Any]:
+        """What it tells the pages of a room's patient."""
+        headers = {"Authorization": f"Bearer {token}"}
+        async with (
+            ClientSession() as http,
+            http.get(f"{self.url}/rooms/{room}/events", headers=headers) as events,
+        ):
+            async for line in events.content:
+                if line.startswith(b"data:"):
+                    patient: dict[str, Any] = json.loads(line[5:])["patient"]
+                    return patient
+        return {}
+
     async def noted(self) -> Noted:
         """What it noted since the last call; the first tells of the time since it started.
 
@@ -174,7 +187,7 @@ async def measure(
             await asyncio.sleep(seconds)
             wall_s, after_s = time.monotonic() - started_at_s, cpu_s(relay.process)
             added_ms = max((await relay.noted()).added_ms, key=len, default=[])
-            said = await _said(relay) if kind == "masked" else {}
+            said = await relay.said(relay.room, relay.doctor) if kind == "masked" else {}
             receiving.cancel()
     arrivals.stop()
 
@@ -231,16 +244,3 @@ def cpu_s(process: "psutil.Process") -> float:
     """What a process and those that it started have used of the processors so far."""
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
     return sum(each.user + each.system for each in times)
-
-
-async def _said(relay: RunningRelay) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {relay.doctor}"}
-    async with (
-        ClientSession() as http,
-        http.get(f"{relay.url}/rooms/{relay.room}/events", headers=headers) as events,
-    ):
-        async for line in events.content:
-            if line.startswith(b"data:"):
-                patient: dict[str, Any] = json.loads(line[5:])["patient"]
-                return patient
-    return {}

@@ -75,6 +75,7 @@ def add_parser(commands: Any) -> None:
     viewers.add_argument("--json", action="store_true", help="print one JSON object")
     viewers.set_defaults(run=_viewers)
     _add_browser(subjects)
+    _add_rooms(subjects)
     every = subjects.add_parser("all", help="all of these, as the table of the README")
     every.set_defaults(run=_all)
 
@@ -98,6 +99,27 @@ def _add_browser(subjects: Any) -> None:
     )
     browser.add_argument("--json", action="store_true", help="print one JSON object")
     browser.set_defaults(run=_browser)
+
+
+def _add_rooms(subjects: Any) -> None:
+    rooms = subjects.add_parser("rooms", help="how many rooms of 640x480 at 30 fps are held")
+    rooms.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="the patient's video (a simulated one)"
+    )
+    rooms.add_argument("--seconds", type=float, default=15.0, help="how long each is measured")
+    rooms.add_argument("--most", type=int, default=16, help="how many rooms are tried at most")
+    rooms.add_argument("--cores", type=int, help="keep relay and clients to so many cores")
+    rooms.add_argument("--codec", choices=list(_CODECS), default="h264", help="on all ways (h264)")
+    rooms.add_argument(
+        "--soak",
+        type=int,
+        nargs="?",
+        const=10,
+        metavar="MINUTES",
+        help="instead, one room for so many minutes (10), and each minute's figures",
+    )
+    rooms.add_argument("--json", action="store_true", help="print one JSON object")
+    rooms.set_defaults(run=_rooms)
 
 
 def _relay(options: argparse.Namespace) -> int:
@@ -189,6 +211,33 @@ def _browser(options: argparse.Namespace) -> int:
             beside = asyncio.run(measure_browsers(film, options.seconds, _CODECS["vp8"]))
             results[size]["vp8"] = beside
     _print_nested(results, options.json)
+    return 0
+
+
+def _rooms(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from digitalmask.bench.one_core import few_cores
+    from digitalmask.errors import ConfigurationError
+
+    usable = len(os.sched_getaffinity(0))
+    cores = usable if options.cores is None else options.cores
+    if options.seconds <= 0 or options.most < 1 or (options.soak or 1) < 1:
+        raise ConfigurationError("--seconds, --most and --soak are more than 0")
+    if not 1 <= cores <= usable:
+        raise ConfigurationError(f"--cores is 1 to {usable} here")
+    with few_cores(cores):
+        from digitalmask.bench.camera import coded_film
+        from digitalmask.bench.rooms import measure_rooms, soak
+
+        codec = _CODECS[options.codec]
+        coded = coded_film(_film(options.file, _SIZES["640x480"]), codec)
+        results: dict[str, object] = {"cores": cores, "codec": options.codec}
+        if options.soak is None:
+            results |= asyncio.run(measure_rooms(coded, codec, options.seconds, options.most))
+        else:
+            results |= asyncio.run(soak(coded, codec, options.soak))
+    _print(results, options.json)
     return 0
 
 
