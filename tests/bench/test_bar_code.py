@@ -39,6 +39,8 @@ def test_numbers_are_read_off_coded_pictures(mime_type: str, codec: str) -> None
         rgb = ground.copy()
         draw_number(rgb, number)
         planes = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
-        coded = encoder.encode(planes.to_ndarray(), 3000 * (frame + 1), 500_000)
+        coded = encoder.encode(
+            np.asarray(planes.to_ndarray(), np.uint8), 3000 * (frame + 1), 500_000
+        )
         (shown,) = decoder.decode(av.Packet(coded.data))
-        assert read_number(shown.to_ndarray(format="rgb24")) == number
+        assert read_number(np.asarray(shown.to_ndarray(format="rgb24"), np.uint8)) == number

@@ -190,20 +190,15 @@ async def _until_followed(relay: RunningRelay, rooms: list[_Room]) -> None:
 
 
 class _Undecoded(queue.Queue[Any]):
-    """In the place of a receiver's queue to its decoder: lets only the end through."""
-
-    def __init__(self, decoder: "queue.Queue[Any]") -> None:
-        super().__init__()
-        self._decoder = decoder
+    """In the place of a receiver's queue to its decoder, before that starts: has the end alone."""
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         if item is None:
-            self._decoder.put(item, block, timeout)
+            super().put(item, block, timeout)
 
 
 def _decode_nothing(receiver: Any) -> None:
-    name = "_RTCRtpReceiver__decoder_queue"
-    setattr(receiver, name, _Undecoded(getattr(receiver, name)))
+    receiver._RTCRtpReceiver__decoder_queue = _Undecoded()
 
 
 def mib(process: "psutil.Process") -> float:
