@@ -16,7 +16,7 @@ from digitalmask.relay.jitter_buffer import is_key_frame
 
 
 def figures(held: bool, added_ms: float) -> dict[str, object]:
-    return {"held": held, "added_ms_p95": added_ms, "mib_per_room": 300.0}
+    return {"held": held, "added_ms_p95": added_ms, "mib_per_room": 300.0, "reduced": 0}
 
 
 async def test_rooms_are_added_until_they_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:

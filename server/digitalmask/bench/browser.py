@@ -50,7 +50,9 @@ async def measure_browsers(film: Film, seconds: float, mime_type: str = "") -> d
 
     `glass_to_glass_ms`: as above. `composited_ms`: up to `presentationTime`, when the mask went to
     the compositor. `received_ms`: up to its last packet at the doctor. `added_ms`: by the relay
-    alone. `cores`: the relay's. `busy`: the share of this machine that was in use, whoever by.
+    alone. `reduced`: how far it did less, at the end (`digitalmask.pipeline.effort.LEVELS`): from 1
+    on, every second mask is drawn without its frame being read. `cores`: the relay's. `busy`: the
+    share of this machine that was in use, whoever by.
     Errors: ConfigurationError where something needed is missing, or nothing is seen.
     """
     import psutil
@@ -80,6 +82,7 @@ async def measure_browsers(film: Film, seconds: float, mime_type: str = "") -> d
             codecs: list[str] = await doctor.evaluate("probe.codecs()")
             sent: list[str] = await patient.evaluate("probe.codecs()")
             noted = await relay.noted()
+            reduced = (await relay.said(relay.room, relay.observer))["reduced"]
     if sorted(codecs) != sorted(sent):
         codecs = [*sent, *codecs]
     delays = delays_ms(captured_ms, noted.sent_at, shown)
@@ -99,6 +102,7 @@ async def measure_browsers(film: Film, seconds: float, mime_type: str = "") -> d
         "frames": len(delays),
         "unread": sum(number is None for number, *_ in shown),
         "codec": " ".join(codec.removeprefix("video/") for codec in codecs),
+        "reduced": reduced,
         "cores": round((after_s - before_s) / seconds, 3),
         "busy": round(busy / 100, 2),
         "browser": f"Chromium {version}",

@@ -6,7 +6,9 @@ same cores; `client_cores` says what the clients took of them.
 
 A number of rooms is held where in each of them nine frames in ten of the camera's come out as masks
 of a face that is followed, 95 of 100 of them within 66 ms from last packet in to first packet out,
-and none is older than 200 ms, from its capture to its last packet at the viewer.
+and none is older than 200 ms, from its capture to its last packet at the viewer. `reduced` says how
+far the relay did less for that (`digitalmask.pipeline.effort.LEVELS`): from 1 on, every second
+frame is drawn without being read.
 """
 
 import asyncio
@@ -49,8 +51,8 @@ async def measure_rooms(
     """Try one room, two, and so on, until they are not held or there are `most`.
 
     coded: the patient's film (`coded_film`), in `codec`, a MIME type. `rooms`: how many are held,
-    with their `added_ms_p95` and `mib_per_room`; `tried`: the figures for each number, of the room
-    that is worst off. Errors: ConfigurationError where the relay does not start or answer.
+    with their `added_ms_p95`, `mib_per_room` and `reduced`; `tried`: the figures for each number,
+    of the room that is worst off. Errors: ConfigurationError where the relay does not start or answer.
     """
     tried: dict[str, dict[str, object]] = {}
     held = 0
@@ -65,6 +67,7 @@ async def measure_rooms(
         "rooms": held,
         "added_ms_p95": best["added_ms_p95"],
         "mib_per_room": best["mib_per_room"],
+        "reduced": best["reduced"],
         "tried": tried,
     }
 
@@ -74,7 +77,7 @@ async def soak(coded: Sequence[bytes], codec: str, minutes: int) -> dict[str, ob
 
     `mib`: the memory of the relay and its processes at the end of each minute.
     """
-    names = ("fps", "added_ms_p50", "added_ms_p95", "oldest_ms")
+    names = ("fps", "added_ms_p50", "added_ms_p95", "oldest_ms", "reduced")
     figures: dict[str, list[object]] = {name: [] for name in (*names, "mib")}
     async with _running_rooms(coded, codec, 1) as running:
         for _ in range(minutes):
@@ -104,6 +107,7 @@ class _Running:
         self._arrivals.first_out_at_s.clear()
         for room in self._rooms:
             room.camera.captured_at_s.clear()
+        said = await self._said()
         before_s, own_before_s = cpu_s(self.relay.process), _own_cpu_s(self._own)
         started_at_s = time.monotonic()
         await asyncio.sleep(seconds)
@@ -114,7 +118,7 @@ class _Running:
             pairs_of(room.camera.captured_at_s, self._arrivals.last_in_at_s) for room in self._rooms
         ]
         added_ms = (await self.relay.noted()).added_ms
-        said = [await self.relay.said(room.name, room.doctor) for room in self._rooms]
+        said += await self._said()
         added_p95 = [percentile(each, 95) for each in added_ms]
         oldest_ms = max(
             ((at - captured) * 1e3 for each in ages for captured, at in each), default=0
@@ -139,7 +143,11 @@ class _Running:
             "relay_cores": round(cores, 2),
             "client_cores": round(client_cores, 2),
             "tracking": " ".join(tracking),
+            "reduced": max(each["reduced"] for each in said),
         }
+
+    async def _said(self) -> list[dict[str, Any]]:
+        return [await self.relay.said(room.name, room.doctor) for room in self._rooms]
 
 
 @asynccontextmanager

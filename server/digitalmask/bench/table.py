@@ -87,7 +87,7 @@ def _viewers(results: Results) -> list[str]:
 
 def _browser(results: Results) -> list[str]:
     names = ("fps", "glass_to_glass_ms_p50", "glass_to_glass_ms_p95", "composited_ms_p50",
-             "received_ms_p50", "added_ms_p50")  # fmt: skip
+             "received_ms_p50", "added_ms_p50", "reduced")  # fmt: skip
     runs = [
         (size, each)
         for size, agreed in results.items()
@@ -96,17 +96,19 @@ def _browser(results: Results) -> list[str]:
     ]
     return _rows(
         ("Chromium to Chromium", "frames a second", "camera to screen, ms", "95 %",
-         "to the compositor", "to the doctor's browser", "added by the relay"),
+         "to the compositor", "to the doctor's browser", "added by the relay",
+         "reduced"),
         [(f"{size} {each['codec']}", *(each[name] for name in names)) for size, each in runs],
     )  # fmt: skip
 
 
 def _rooms(results: Results) -> list[str]:
     names = ("fps", "added_ms_p50", "added_ms_p95", "oldest_ms", "mib_per_room",
-             "relay_cores", "client_cores")  # fmt: skip
+             "reduced", "relay_cores", "client_cores")  # fmt: skip
     return _rows(
         (f"rooms on {results['cores']} cores, the worst off", "held", "frames a second",
-         "added by the relay, ms", "95 %", "oldest", "MiB a room", "cores", "the clients' cores"),
+         "added by the relay, ms", "95 %", "oldest", "MiB a room", "reduced", "cores",
+         "the clients' cores"),
         [
             (count, "yes" if each["held"] else "no", *(each[name] for name in names))
             for count, each in results["tried"].items()
