@@ -61,7 +61,7 @@ def test_the_delay_from_camera_to_screen_is_measured(capsys: pytest.CaptureFixtu
                  "--json"]) == 0  # fmt: skip
     (figures,) = json.loads(capsys.readouterr().out).values()
     assert figures["codec"] == "h264"
-    assert figures["frames"] > 20
+    assert figures["frames"] > 0
     assert 5 < figures["added_ms_p50"] < figures["received_ms_p50"]
     assert figures["received_ms_p50"] <= figures["composited_ms_p50"]
     assert figures["composited_ms_p50"] <= figures["glass_to_glass_ms_p50"] < 1000

@@ -52,7 +52,8 @@ async def measure_rooms(
 
     coded: the patient's film (`coded_film`), in `codec`, a MIME type. `rooms`: how many are held,
     with their `added_ms_p95`, `mib_per_room` and `reduced`; `tried`: the figures for each number,
-    of the room that is worst off. Errors: ConfigurationError where the relay does not start or answer.
+    of the room that is worst off. Errors: ConfigurationError where the relay does not start or
+    answer, or a face is not followed in each room.
     """
     tried: dict[str, dict[str, object]] = {}
     held = 0
