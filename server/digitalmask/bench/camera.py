@@ -16,7 +16,7 @@ from av.frame import Frame
 from numpy.typing import NDArray
 
 from digitalmask.errors import MediaError
-from digitalmask.relay.codecs import MaskEncoder, MaskPacketizer, examination_bit_s
+from digitalmask.relay.codecs import CodedMask, MaskEncoder, MaskPacketizer, examination_bit_s
 from digitalmask.relay.peer import put_encoder
 
 RATE = 30
@@ -60,6 +60,20 @@ def simulated_video(size: Size) -> list[NDArray[np.uint8]]:
     return [np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8) for rgb in drawn]
 
 
+def write_film(path: Path, frames: Sequence[NDArray[np.uint8]]) -> None:
+    """Write I420 frames as YUV4MPEG2, forth and back: what a browser's fake camera plays."""
+    height, width = frames[0].shape[0] * 2 // 3, frames[0].shape[1]
+    with path.open("wb") as film:
+        film.write(f"YUV4MPEG2 W{width} H{height} F{RATE}:1 Ip A1:1 C420jpeg\n".encode())
+        for planes in forth_and_back(frames):
+            film.write(b"FRAME\n" + planes.tobytes())
+
+
+def forth_and_back(frames: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """A film that ends where it begins."""
+    return [*frames, *reversed(frames[1:-1])]
+
+
 def _most_frames(size: Size) -> int:
     return min(_MOST_FRAMES, _MOST_BYTES // (size[0] * size[1] * 3 // 2))
 
@@ -71,7 +85,7 @@ class Camera(MediaStreamTrack):
 
     def __init__(self, frames: Sequence[NDArray[np.uint8]]) -> None:
         super().__init__()
-        self._frames = [*frames, *reversed(frames[1:-1])]
+        self._frames = forth_and_back(frames)
         self._number = 0
         self._started_at_s = time.monotonic()
         self._random = random.Random(1)  # noqa: S311 - jitter, not a secret
@@ -90,6 +104,52 @@ class Camera(MediaStreamTrack):
         frame.time_base = Fraction(1, CLOCK_HZ)
         self.captured_at_s[frame.pts] = captured_at_s
         return frame
+
+
+class CodedCamera(MediaStreamTrack):
+    """Plays a film that is coded already, so that sending it costs little; stamps as `Camera`'s.
+
+    coded: a key frame first; what `coded_film` makes. Give its sender a `MaskPacketizer`.
+    """
+
+    kind = "video"
+
+    def __init__(self, coded: Sequence[bytes], seed: int) -> None:
+        super().__init__()
+        self._coded = coded
+        self._number = 0
+        self._played = 0
+        self._started_at_s = time.monotonic()
+        self._random = random.Random(seed)  # noqa: S311 - jitter, not a secret
+        self.captured_at_s: dict[int, float] = {}
+
+    def start_anew(self) -> None:
+        """Who watches needs a key frame."""
+        self._played = 0
+
+    async def recv(self) -> CodedMask:  # type: ignore[override]
+        """The next frame at its time."""
+        due_s = self._started_at_s + self._number / RATE + self._random.uniform(0.0, _JITTER_S)
+        await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+        self._number += 1
+        data = self._coded[self._played]
+        captured_at_s = time.monotonic()
+        stamp = round((captured_at_s - self._started_at_s) * CLOCK_HZ)
+        self.captured_at_s[stamp] = captured_at_s
+        coded = CodedMask(data, stamp, self._played == 0)
+        self._played = (self._played + 1) % len(self._coded)
+        return coded
+
+
+def coded_film(frames: Sequence[NDArray[np.uint8]], mime_type: str) -> list[bytes]:
+    """A film forth and back, coded as a browser would send it."""
+    encoder = MaskEncoder(mime_type)
+    height, width = frames[0].shape[0] * 2 // 3, frames[0].shape[1]
+    bit_s = examination_bit_s(width, height)
+    return [
+        encoder.encode(planes, (number + 1) * CLOCK_HZ // RATE, bit_s).data
+        for number, planes in enumerate(forth_and_back(frames))
+    ]
 
 
 class CameraEncoder:

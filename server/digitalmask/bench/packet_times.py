@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from struct import unpack_from
 from typing import Any
 
-import numpy as np
 from aiortc import RTCRtpReceiver
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 from aiortc.rtp import RtpPacket, is_rtcp
@@ -58,22 +57,17 @@ class PacketTimes:
         transport: Any = RTCDtlsTransport
         receiver._handle_rtp_packet, transport._send_rtp = receive, send
 
-    def added_ms(self, settle_s: float) -> dict[str, float]:
-        """From the last packet of a frame in to its first packet out: median and 95 of 100.
+    def take_added_ms(self) -> list[list[float]]:
+        """From the last packet of a frame in to its first packet out, of each source that came in.
 
-        settle_s: what is left out after the first packet that came.
+        Of what was noted since the last call; those notes are forgotten.
         """
-        best: list[tuple[float, float]] = []
-        for came in self.last_in_at_s.values():
-            best = max(best, pairs_of(came, self.first_out_at_s), key=len)
-        started_at_s = min((came_at_s for came_at_s, _ in best), default=0.0) + settle_s
-        added = [(went - came) * 1e3 for came, went in best if came >= started_at_s]
-        if not added:
-            return {}
-        return {
-            "added_ms_p50": round(float(np.percentile(added, 50)), 1),
-            "added_ms_p95": round(float(np.percentile(added, 95)), 1),
-        }
+        came_in, went_out = self.last_in_at_s, self.first_out_at_s
+        self.last_in_at_s, self.first_out_at_s = {}, {}
+        return [
+            [(went_at_s - came_at_s) * 1e3 for came_at_s, went_at_s in pairs_of(came, went_out)]
+            for came in came_in.values()
+        ]
 
 
 def pairs_of(by_stamp: dict[int, float], others: Mapping[int, dict[int, float]]) -> list[

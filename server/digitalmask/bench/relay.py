@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,9 +65,22 @@ class RelayFigures:
     latencies_ms: tuple[tuple[float, float], ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What a relay's process noted.
+
+    added_ms: for each video that came in, of each frame, from its last packet in to its first
+    packet out. sent_at: of a "marked" relay, when the patient's browser says (RTCP sender reports)
+    that frames were captured: milliseconds of UTC, and the number that their mask is marked with.
+    """
+
+    added_ms: list[list[float]]
+    sent_at: list[tuple[float, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class RunningRelay:
-    """A relay in a process of its own. added_ms: known when it has ended."""
+    """A relay in a process of its own."""
 
     kind: str
     url: str
@@ -75,8 +88,9 @@ class RunningRelay:
     patient: str
     doctor: str
     observer: str
+    admin: str
     process: "psutil.Process"
-    added_ms: dict[str, float]
+    pipes: asyncio.subprocess.Process
 
     def sending(self, camera: Camera, codec: str) -> WhipClient:
         """A patient's client."""
@@ -88,10 +102,36 @@ class RunningRelay:
         url = f"{self.url}/whep/{self.room}/patient"
         return WhipClient(url, token, at_once=self.kind == "masked", video_codec=codec)
 
+    async def said(self, room: str, token: str) -> dict[str, Any]:
+        """What it tells the pages of a room's patient."""
+        headers = {"Authorization": f"Bearer {token}"}
+        async with (
+            ClientSession() as http,
+            http.get(f"{self.url}/rooms/{room}/events", headers=headers) as events,
+        ):
+            async for line in events.content:
+                if line.startswith(b"data:"):
+                    patient: dict[str, Any] = json.loads(line[5:])["patient"]
+                    return patient
+        return {}
+
+    async def noted(self) -> Noted:
+        """What it noted since the last call; the first tells of the time since it started.
+
+        Errors: TimeoutError, ConfigurationError where it has ended.
+        """
+        if self.pipes.stdin is None or self.pipes.stdout is None:
+            raise ConfigurationError("the relay's process has no pipes")
+        self.pipes.stdin.write(b"\n")
+        line = await asyncio.wait_for(self.pipes.stdout.readline(), 30.0)
+        if not line:
+            raise ConfigurationError(f"the {self.kind} relay has ended: see the lines above")
+        return Noted(**json.loads(line))
+
 
 @asynccontextmanager
 async def running_relay(kind: str, slow_s: float = 0.0) -> AsyncIterator[RunningRelay]:
-    """A relay ("masked" or "passthrough") until the block ends.
+    """A relay ("masked", "marked" or "passthrough") until the block ends.
 
     Errors: ConfigurationError where it does not start, or does not answer in the block.
     """
@@ -100,7 +140,7 @@ async def running_relay(kind: str, slow_s: float = 0.0) -> AsyncIterator[Running
     except ImportError as error:
         raise ConfigurationError("the benchmark needs psutil: pip install psutil") from error
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "digitalmask.bench.relay_process", kind, str(slow_s), str(SETTLE_S),
+        sys.executable, "-m", "digitalmask.bench.relay_process", kind, str(slow_s),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # as the command line sets it
     )  # fmt: skip
@@ -110,12 +150,9 @@ async def running_relay(kind: str, slow_s: float = 0.0) -> AsyncIterator[Running
         line = await asyncio.wait_for(process.stdout.readline(), 60.0)
         if not line:
             raise ConfigurationError(f"the {kind} relay did not start: see the lines above")
-        relay = RunningRelay(
-            kind=kind, process=psutil.Process(process.pid), added_ms={}, **json.loads(line)
+        yield RunningRelay(
+            kind=kind, process=psutil.Process(process.pid), pipes=process, **json.loads(line)
         )
-        yield relay
-        process.stdin.close()
-        relay.added_ms = json.loads(await asyncio.wait_for(process.stdout.readline(), 10.0))
     except (ClientError, SignallingError, TimeoutError) as error:
         raise ConfigurationError(f"the {kind} relay did not answer: {error}") from error
     finally:
@@ -145,10 +182,12 @@ async def measure(
             arrivals.note()
             receiving = asyncio.create_task(receive(viewer, decoded))
             await asyncio.sleep(SETTLE_S)
-            started_at_s, before_s = time.monotonic(), _cpu_s(relay.process)
+            await relay.noted()
+            started_at_s, before_s = time.monotonic(), cpu_s(relay.process)
             await asyncio.sleep(seconds)
-            wall_s, after_s = time.monotonic() - started_at_s, _cpu_s(relay.process)
-            said = await _said(relay) if kind == "masked" else {}
+            wall_s, after_s = time.monotonic() - started_at_s, cpu_s(relay.process)
+            added_ms = max((await relay.noted()).added_ms, key=len, default=[])
+            said = await relay.said(relay.room, relay.doctor) if kind == "masked" else {}
             receiving.cancel()
     arrivals.stop()
 
@@ -166,8 +205,8 @@ async def measure(
         latency_ms_p50=percentile(latencies_ms, 50),
         latency_ms_p95=percentile(latencies_ms, 95),
         wire_ms_p50=percentile(wire_ms, 50),
-        added_ms_p50=relay.added_ms.get("added_ms_p50", float("nan")),
-        added_ms_p95=relay.added_ms.get("added_ms_p95", float("nan")),
+        added_ms_p50=percentile(added_ms, 50),
+        added_ms_p95=percentile(added_ms, 95),
         cores=round((after_s - before_s) / wall_s, 3),
         tracking=said.get("tracking", ""),
         stage_ms=said.get("stage_ms", {}),
@@ -201,20 +240,7 @@ async def receive(
         return
 
 
-def _cpu_s(process: "psutil.Process") -> float:
+def cpu_s(process: "psutil.Process") -> float:
     """What a process and those that it started have used of the processors so far."""
     times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
     return sum(each.user + each.system for each in times)
-
-
-async def _said(relay: RunningRelay) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {relay.doctor}"}
-    async with (
-        ClientSession() as http,
-        http.get(f"{relay.url}/rooms/{relay.room}/events", headers=headers) as events,
-    ):
-        async for line in events.content:
-            if line.startswith(b"data:"):
-                patient: dict[str, Any] = json.loads(line[5:])["patient"]
-                return patient
-    return {}

@@ -1,16 +1,17 @@
-"""The relay that is measured, in a process of its own: `python -m … KIND SLOW_S SETTLE_S`.
+"""The relay that is measured, in a process of its own: `python -m … KIND SLOW_S`.
 
-`masked` is the product's own application. `passthrough` is a stock aiortc relay that masks nothing:
-the floor that the same wire, codec and machine set; it exists for the comparison alone and listens
-on 127.0.0.1. Prints one JSON line (address, room, tokens), ends when standard input does, and
-then prints another: what it added (`PacketTimes.added_ms`).
+`masked` is the product's own application. `marked` is the same, whose masks carry the time stamp of
+their camera frame as bars (`bar_code`); nothing of the product draws them. `passthrough` is a stock
+aiortc relay that masks nothing: the floor that the same wire, codec and machine set; it exists for
+the comparison alone. All listen on 127.0.0.1. Prints one JSON line (address, room, tokens), and
+another for each line of standard input: what was noted since the last (`bench.relay.Noted`). Ends
+with standard input.
 """
 
 import asyncio
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,10 @@ from aiohttp import web
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.contrib.media import MediaRelay
 
+from digitalmask.bench.bar_code import draw_number
+from digitalmask.bench.camera_clock import CameraClock
 from digitalmask.bench.packet_times import PacketTimes
+from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import FrameMasker, Sighting, isolated
 from digitalmask.relay.admission import Keys
@@ -50,6 +54,25 @@ def _slowed(make: Callable[[], FrameMasker], slow_s: float) -> Callable[[], Fram
         return masker
 
     return slow_masker
+
+
+def _marked(make: Callable[[], FrameMasker]) -> Callable[[], FrameMasker]:
+    """Maskers that mark each mask, and no card, with the time stamp of its camera frame."""
+
+    def marking_masker() -> FrameMasker:
+        masker = make()
+        draw = masker.draw
+
+        def mark(sighting: Sighting, size: tuple[int, int] | None = None) -> MaskedFrame:
+            drawn = draw(sighting, size)
+            if drawn.card is None:
+                draw_number(drawn.rgb, drawn.clock.pts)
+            return drawn
+
+        masker.draw = mark  # type: ignore[method-assign]
+        return masker
+
+    return marking_masker
 
 
 def _passthrough() -> web.Application:
@@ -88,13 +111,16 @@ def _passthrough() -> web.Application:
     return app
 
 
-async def _serve(kind: str, slow_s: float, settle_s: float, folder: Path) -> None:
-    times = PacketTimes()
+async def _serve(kind: str, slow_s: float, folder: Path) -> None:
+    times, camera = PacketTimes(), CameraClock()
     times.note()
     keys = Keys("k" * 48, "a" * 48)  # good for this process and this loopback address alone
     room_id = "bench"
-    if kind == "masked":
+    if kind in ("masked", "marked"):
         make = isolated()
+        if kind == "marked":
+            camera.note()
+            make = _marked(make)
         rooms = Rooms(_slowed(make, slow_s) if slow_s else make, folder / "rooms.json")
         room_id = rooms.create()
         app = make_app(rooms, keys, [])
@@ -110,25 +136,24 @@ async def _serve(kind: str, slow_s: float, settle_s: float, folder: Path) -> Non
         "patient": invite(keys.invitations, room_id, Role.PATIENT),
         "doctor": invite(keys.invitations, room_id, Role.DOCTOR),
         "observer": invite(keys.invitations, room_id, Role.OBSERVER),
+        "admin": keys.admin,
     }
     print(json.dumps(ready), flush=True)
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-
-    def wait_for_end() -> None:
-        sys.stdin.read()
-        loop.call_soon_threadsafe(ended.set)
-
-    threading.Thread(target=wait_for_end, daemon=True).start()
-    await ended.wait()
-    print(json.dumps(times.added_ms(settle_s)), flush=True)
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
+    while await lines.readline():
+        noted = {"added_ms": times.take_added_ms(), "sent_at": camera.take_reports()}
+        print(json.dumps(noted), flush=True)
     await runner.cleanup()
 
 
 def main() -> None:
     """Serve until standard input ends."""
-    kind, slow_s, settle_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+    kind, slow_s = sys.argv[1], float(sys.argv[2])
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_serve(kind, slow_s, settle_s, Path(folder)))
+        asyncio.run(_serve(kind, slow_s, Path(folder)))
 
 
 if __name__ == "__main__":

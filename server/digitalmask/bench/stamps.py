@@ -23,9 +23,12 @@ def match_stamps(
     )
     first = int(agreeing.argmax())
     offset = int(np.median(offsets[first : first + agreeing[first]]))
-    pairs = []
-    for stamp in seen.tolist():
-        nearest = int(own[np.abs(own - (stamp - offset)).argmin()])
-        if abs(nearest - (stamp - offset)) <= 2 * _ROUNDING_TICKS:
-            pairs.append((captured[nearest], decoded[stamp]))
-    return pairs
+    wanted = seen - offset
+    after = np.searchsorted(own, wanted).clip(1, max(len(own) - 1, 1))
+    earlier, later = own[after - 1], own[np.minimum(after, len(own) - 1)]
+    nearest = np.where(wanted - earlier <= later - wanted, earlier, later)
+    near = np.abs(nearest - wanted) <= 2 * _ROUNDING_TICKS
+    return [
+        (captured[stamp], decoded[at])
+        for stamp, at in zip(nearest[near].tolist(), seen[near].tolist(), strict=True)
+    ]

@@ -11,6 +11,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "track": ("track",),
     "relay": ("relay", "--size", "all", "--codec", "all", "--seconds", "10"),
     "viewers": ("viewers",),
+    "browser": ("browser",),
+    "rooms": ("rooms", "--seconds", "10"),
 }
 
 
@@ -21,6 +23,8 @@ def table(results: Mapping[str, Results]) -> str:
         _track(results["track"]),
         _relay(results["relay"]),
         _viewers(results["viewers"]),
+        _browser(results["browser"]),
+        _rooms(results["rooms"]),
     ]
     return "\n\n".join("\n".join(block) for block in blocks)
 
@@ -79,3 +83,34 @@ def _viewers(results: Results) -> list[str]:
         ),
         [(said, *(results[f"{key}_{name}"] for name in names)) for key, said in who.items()],
     )
+
+
+def _browser(results: Results) -> list[str]:
+    names = ("fps", "glass_to_glass_ms_p50", "glass_to_glass_ms_p95", "composited_ms_p50",
+             "received_ms_p50", "added_ms_p50", "reduced")  # fmt: skip
+    runs = [
+        (size, each)
+        for size, agreed in results.items()
+        for each in (agreed, agreed.get("vp8"))
+        if each is not None
+    ]
+    return _rows(
+        ("Chromium to Chromium", "frames a second", "camera to screen, ms", "95 %",
+         "to the compositor", "to the doctor's browser", "added by the relay",
+         "reduced"),
+        [(f"{size} {each['codec']}", *(each[name] for name in names)) for size, each in runs],
+    )  # fmt: skip
+
+
+def _rooms(results: Results) -> list[str]:
+    names = ("fps", "added_ms_p50", "added_ms_p95", "oldest_ms", "mib_per_room",
+             "reduced", "relay_cores", "client_cores")  # fmt: skip
+    return _rows(
+        (f"rooms on {results['cores']} cores, the worst off", "held", "frames a second",
+         "added by the relay, ms", "95 %", "oldest", "MiB a room", "reduced", "cores",
+         "the clients' cores"),
+        [
+            (count, "yes" if each["held"] else "no", *(each[name] for name in names))
+            for count, each in results["tried"].items()
+        ],
+    )  # fmt: skip

@@ -81,8 +81,52 @@ def add_parser(commands: Any) -> None:
     gpu.add_argument("--seconds", type=float, default=10.0, help="how long (10)")
     gpu.add_argument("--json", action="store_true", help="print one JSON object")
     gpu.set_defaults(run=_gpu)
+    _add_browser(subjects)
+    _add_rooms(subjects)
     every = subjects.add_parser("all", help="all of these, as the table of the README")
     every.set_defaults(run=_all)
+
+
+def _add_browser(subjects: Any) -> None:
+    browser = subjects.add_parser(
+        "browser", help="from the patient's camera to the doctor's screen, in two Chromiums"
+    )
+    browser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="the patient's video (a simulated one)"
+    )
+    browser.add_argument("--seconds", type=float, default=15.0, help="how long each is measured")
+    browser.add_argument(
+        "--size", choices=[*_SIZES, "all"], default="all", help="of the camera and of the mask"
+    )
+    browser.add_argument(
+        "--codec",
+        choices=[*_CODECS, "all"],
+        default="all",
+        help="on both ways; all: VP8 beside what the pages agree on by themselves",
+    )
+    browser.add_argument("--json", action="store_true", help="print one JSON object")
+    browser.set_defaults(run=_browser)
+
+
+def _add_rooms(subjects: Any) -> None:
+    rooms = subjects.add_parser("rooms", help="how many rooms of 640x480 at 30 fps are held")
+    rooms.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="the patient's video (a simulated one)"
+    )
+    rooms.add_argument("--seconds", type=float, default=15.0, help="how long each is measured")
+    rooms.add_argument("--most", type=int, default=16, help="how many rooms are tried at most")
+    rooms.add_argument("--cores", type=int, help="keep relay and clients to so many cores")
+    rooms.add_argument("--codec", choices=list(_CODECS), default="h264", help="on all ways (h264)")
+    rooms.add_argument(
+        "--soak",
+        type=int,
+        nargs="?",
+        const=10,
+        metavar="MINUTES",
+        help="instead, one room for so many minutes (10), and each minute's figures",
+    )
+    rooms.add_argument("--json", action="store_true", help="print one JSON object")
+    rooms.set_defaults(run=_rooms)
 
 
 def _relay(options: argparse.Namespace) -> int:
@@ -151,6 +195,55 @@ def _viewers(options: argparse.Namespace) -> int:
         raise ConfigurationError("--seconds is more than 0")
     frames = _film(options.file, _SIZES["640x480"])
     results = asyncio.run(measure_viewers(frames, options.seconds, _CODECS[options.codec]))
+    _print(results, options.json)
+    return 0
+
+
+def _browser(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from digitalmask.bench.browser import measure_browsers
+    from digitalmask.errors import ConfigurationError
+
+    if options.seconds <= 0:
+        raise ConfigurationError("--seconds is more than 0")
+    results: dict[str, dict[str, object]] = {}
+    for size in _SIZES if options.size == "all" else [options.size]:
+        film = _film(options.file, _SIZES[size])
+        kind = "" if options.codec == "all" else _CODECS[options.codec]
+        print(f"bench: {size} in two browsers", file=sys.stderr)
+        results[size] = asyncio.run(measure_browsers(film, options.seconds, kind))
+        if options.codec == "all" and results[size]["codec"] != "vp8":
+            print(f"bench: {size} in two browsers, vp8", file=sys.stderr)
+            beside = asyncio.run(measure_browsers(film, options.seconds, _CODECS["vp8"]))
+            results[size]["vp8"] = beside
+    _print_nested(results, options.json)
+    return 0
+
+
+def _rooms(options: argparse.Namespace) -> int:
+    import asyncio
+
+    from digitalmask.bench.one_core import few_cores
+    from digitalmask.errors import ConfigurationError
+
+    usable = len(os.sched_getaffinity(0))
+    cores = usable if options.cores is None else options.cores
+    if options.seconds <= 0 or options.most < 1 or (options.soak or 1) < 1:
+        raise ConfigurationError("--seconds, --most and --soak are more than 0")
+    if not 1 <= cores <= usable:
+        raise ConfigurationError(f"--cores is 1 to {usable} here")
+    with few_cores(cores):
+        from digitalmask.bench.camera import coded_film
+        from digitalmask.bench.rooms import measure_rooms, soak
+
+        codec = _CODECS[options.codec]
+        coded = coded_film(_film(options.file, _SIZES["640x480"]), codec)
+        results: dict[str, object] = {"cores": cores, "codec": options.codec}
+        if options.soak is None:
+            results |= asyncio.run(measure_rooms(coded, codec, options.seconds, options.most))
+        else:
+            results |= asyncio.run(soak(coded, codec, options.soak))
     _print(results, options.json)
     return 0
 
