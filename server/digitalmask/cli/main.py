@@ -11,7 +11,10 @@ from digitalmask import __version__
 from digitalmask.errors import DigitalMaskError
 
 # One module a command, in the order of `--help`; each is imported only for its own parser.
-_COMMANDS = ("serve", "invite", "mask", "push", "dicom", "simulate", "evaluate", "bench", "models")
+_COMMANDS = (
+    *("serve", "invite", "mask", "camera", "push", "dicom"),
+    *("simulate", "evaluate", "bench", "models"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
