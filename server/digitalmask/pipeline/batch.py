@@ -1,0 +1,209 @@
+"""Masks many files over several cores, one a core at a time."""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import cv2
+
+from digitalmask.errors import ConfigurationError, DigitalMaskError
+from digitalmask.media.writer import PICTURE_ENDINGS, VIDEO_ENDINGS
+from digitalmask.pipeline.assembly import make_film_masker
+from digitalmask.pipeline.recorded import MakeMasker, Masked, Size, mask_picture, mask_video
+
+# What is taken for a picture, and what is masked of a folder.
+_PICTURES = {*PICTURE_ENDINGS, ".bmp", ".pgm", ".ppm", ".tif", ".tiff"}
+_VIDEOS = {*VIDEO_ENDINGS, ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts"}
+_VIDEOS |= {".ogv", ".ts", ".wmv"}
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One file to mask. measurements: where its table goes, None for none."""
+
+    source: Path
+    target: Path
+    measurements: Path | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether all that is to be written is there; nothing is that is not whole."""
+        return self.target.exists() and (self.measurements is None or self.measurements.exists())
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task: masked, or an error in one line."""
+
+    task: Task
+    masked: Masked | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How all files are masked; as the options of `make_masker` and `mask_video` say."""
+
+    provider: str = "auto"
+    inset: str = "none"
+    size: Size | None = None
+
+
+def is_picture(path: Path) -> bool:
+    """Whether it is masked as a still picture."""
+    return path.suffix.lower() in _PICTURES
+
+
+def is_many(source: Path) -> bool:
+    """Whether it stands for several files: a folder, or a pattern."""
+    return source.is_dir() or (bool(_MAGIC & set(str(source))) and not source.exists())
+
+
+def plan(sources: Sequence[Path], folder: Path, tables: Path | None = None) -> list[Task]:
+    """A task for each file; below a folder (or a pattern's fixed part) places are kept.
+
+    A result has its source's name, with .mp4 or .png behind it where that kind is not written.
+    Errors: ConfigurationError where nothing is found, or two results would have one name.
+    """
+    tasks: dict[Path, Task] = {}
+    for source in sources:
+        for path, place in _found(source, folder):
+            name = place.name
+            if path.suffix.lower() not in (*PICTURE_ENDINGS, *VIDEO_ENDINGS):
+                name += ".png" if is_picture(path) else ".mp4"
+            target = folder / place.with_name(name)
+            table = tables / place.with_name(f"{name}.csv") if tables is not None else None
+            if target.exists() and path.exists() and target.samefile(path):
+                raise ConfigurationError(f"{path} would be replaced: choose another folder")
+            if target in tasks and tasks[target].source != path:
+                raise ConfigurationError(
+                    f"{tasks[target].source} and {path} would both become {target}"
+                )
+            tasks[target] = Task(path, target, table)
+    return list(tasks.values())
+
+
+def _found(source: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Files of a source, and where each lies below it."""
+    if not is_many(source):
+        yield source, Path(source.name)
+        return
+    if source.is_dir() and source.resolve() == folder.resolve():
+        raise ConfigurationError("IN and OUT are the same folder")
+    if source.is_dir():
+        root, paths = source, source.rglob("*")
+    else:
+        fixed = list(itertools.takewhile(lambda part: not _MAGIC & set(part), source.parts))
+        root = Path(*fixed)
+        paths = root.glob(str(Path(*source.parts[len(fixed) :])))
+    ours = folder.resolve()
+    count = 0
+    for path in sorted(paths):
+        known = path.suffix.lower() in _PICTURES | _VIDEOS and not path.name.startswith(".")
+        if path.is_file() and known and ours not in path.resolve().parents:
+            count += 1
+            yield path, path.relative_to(root)
+    if not count:
+        raise ConfigurationError(f"there is no video or picture in {source}")
+
+
+def mask_all(tasks: Iterable[Task], way: Way, jobs: int) -> Iterator[Outcome]:
+    """Mask them over `jobs` processes, and tell what became of each as it is done.
+
+    A file that cannot be masked does not keep the others, not even one that ends its process.
+    """
+    waiting: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+    done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+    count = 0
+    for count, task in enumerate(tasks, 1):  # noqa: B007
+        waiting.put(task)
+    workers = [_Worker(way, waiting, done) for _ in range(min(jobs, count))]
+    try:
+        for _ in range(count):
+            yield done.get()
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+class _Worker:
+    """A process that masks one file after another, and the thread that speaks with it."""
+
+    def __init__(
+        self,
+        way: Way,
+        waiting: "queue.SimpleQueue[Task | None]",
+        done: "queue.SimpleQueue[Outcome]",
+    ) -> None:
+        self._way, self._waiting, self._done = way, waiting, done
+        self._closed = False
+        self._start()
+        self._thread = threading.Thread(target=self._run, name="batch", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the process, which drops what it has half done."""
+        self._closed = True
+        self._waiting.put(None)
+        self._process.terminate()
+        self._thread.join(10.0)
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_work, args=(theirs, self._way), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def _run(self) -> None:
+        while (task := self._waiting.get()) is not None and not self._closed:
+            try:
+                self._connection.send(task)
+                answer = self._connection.recv()
+            except (EOFError, OSError):
+                if self._closed:
+                    return
+                answer = Outcome(task, None, "its masking process has ended")
+                self._start()
+            self._done.put(answer)
+        self._process.join(10.0)
+
+
+def _work(connection: Connection, way: Way) -> None:
+    """The process: mask what comes until the other side has gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What is half written is taken away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    # One core each: threads of the picture's and the drawing's own would wait for each other.
+    cv2.setNumThreads(1)
+    os.environ["LP_NUM_THREADS"] = "0"
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    make = make_film_masker(way.provider, way.inset)
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            connection.send(_outcome(connection.recv(), way, make))
+
+
+def _outcome(task: Task, way: Way, make: MakeMasker) -> Outcome:
+    mask = mask_picture if is_picture(task.source) else mask_video
+    try:
+        for path in (task.target, task.measurements):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+        return Outcome(task, mask(task.source, task.target, make, way.size, task.measurements))
+    except DigitalMaskError as error:
+        return Outcome(task, None, str(error))
+    except OSError as error:
+        return Outcome(task, None, f"{task.target} cannot be written ({error.strerror})")
+    except Exception as error:  # noqa: BLE001 - its message could quote the picture
+        return Outcome(task, None, f"{task.source} cannot be masked ({type(error).__name__})")
