@@ -83,7 +83,7 @@ def _run_one(options: argparse.Namespace) -> int:
 
     from digitalmask.pipeline import make_film_masker
     from digitalmask.pipeline.batch import is_picture
-    from digitalmask.pipeline.recorded import mask_picture, mask_video
+    from digitalmask.pipeline.recorded import mask_picture, mask_video, one_thread_a_stage
 
     source, target = options.sources[0], options.target
     for path in (target, options.measurements):
@@ -96,6 +96,7 @@ def _run_one(options: argparse.Namespace) -> int:
         if not options.force:
             raise ConfigurationError(f"{path} exists: choose another name, or add --force")
     started = time.monotonic()
+    one_thread_a_stage()
 
     def make() -> Any:
         return make_film_masker(options.provider, options.inset)()

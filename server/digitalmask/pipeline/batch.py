@@ -8,22 +8,28 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import cv2
-
 from digitalmask.errors import ConfigurationError, DigitalMaskError
 from digitalmask.media.writer import PICTURE_ENDINGS, VIDEO_ENDINGS
 from digitalmask.pipeline.assembly import make_film_masker
-from digitalmask.pipeline.recorded import MakeMasker, Masked, Size, mask_picture, mask_video
+from digitalmask.pipeline.recorded import (
+    MakeMasker,
+    Masked,
+    Size,
+    mask_picture,
+    mask_video,
+    one_thread_a_stage,
+)
 
 # What is taken for a picture, and what is masked of a folder.
 _PICTURES = {*PICTURE_ENDINGS, ".bmp", ".pgm", ".ppm", ".tif", ".tiff"}
 _VIDEOS = {*VIDEO_ENDINGS, ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mpeg", ".mpg", ".mts"}
 _VIDEOS |= {".ogv", ".ts", ".wmv"}
+_END_S = 10.0
 _MAGIC = frozenset("*?[")
 
 
@@ -117,23 +123,24 @@ def _found(source: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
         raise ConfigurationError(f"there is no video or picture in {source}")
 
 
-def mask_all(tasks: Iterable[Task], way: Way, jobs: int) -> Iterator[Outcome]:
+def mask_all(tasks: Sequence[Task], way: Way, jobs: int) -> Iterator[Outcome]:
     """Mask them over `jobs` processes, and tell what became of each as it is done.
 
     A file that cannot be masked does not keep the others, not even one that ends its process.
     """
     waiting: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
     done: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-    count = 0
-    for count, task in enumerate(tasks, 1):  # noqa: B007
+    for task in tasks:
         waiting.put(task)
-    workers = [_Worker(way, waiting, done) for _ in range(min(jobs, count))]
+    workers = [_Worker(way, waiting, done) for _ in range(min(jobs, len(tasks)))]
     try:
-        for _ in range(count):
+        for _ in tasks:
             yield done.get()
     finally:
         for worker in workers:
-            worker.close()
+            worker.end()
+        for worker in workers:
+            worker.wait()
 
 
 class _Worker:
@@ -151,12 +158,16 @@ class _Worker:
         self._thread = threading.Thread(target=self._run, name="batch", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
+    def end(self) -> None:
         """End the process, which drops what it has half done."""
         self._closed = True
-        self._waiting.put(None)
+        self._waiting.put(None)  # for any of the threads
         self._process.terminate()
-        self._thread.join(10.0)
+
+    def wait(self) -> None:
+        """Wait for the end."""
+        self._process.join(_END_S)
+        self._thread.join(_END_S)
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -176,7 +187,6 @@ class _Worker:
                 answer = Outcome(task, None, "its masking process has ended")
                 self._start()
             self._done.put(answer)
-        self._process.join(10.0)
 
 
 def _work(connection: Connection, way: Way) -> None:
@@ -184,10 +194,8 @@ def _work(connection: Connection, way: Way) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What is half written is taken away.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    # One core each: threads of the picture's and the drawing's own would wait for each other.
-    cv2.setNumThreads(1)
-    os.environ["LP_NUM_THREADS"] = "0"
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    one_thread_a_stage()
     make = make_film_masker(way.provider, way.inset)
     with contextlib.suppress(EOFError, OSError):
         while True:

@@ -1,6 +1,7 @@
 """Masks what was recorded: a video with its sound, or a still picture."""
 
 import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,6 +9,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
+
+import cv2
 
 from digitalmask.errors import MediaError
 from digitalmask.media.frame_clock import FrameClock
@@ -25,8 +28,8 @@ MakeMasker = Callable[[], Masker]
 
 _MOST_UNWRITTEN = 3  # pictures that wait for the encoder
 # A still picture is shown for so long, as if it were a video, until what is smoothed has settled.
-_SETTLE_S, _SETTLE_RATE = 1.5, 30
-_SETTLING_SIZE = (320, 240)  # nobody sees what is drawn meanwhile
+_SETTLE_S, _SETTLE_RATE = 1.0, 30
+_SETTLING_SIZE = (160, 120)  # nobody sees what is drawn meanwhile
 _LARGEST_PX, _SMALLEST_PX = 3840, 120
 
 
@@ -45,6 +48,16 @@ class Masked:
     seconds: float
     stopped_at_s: float | None = None
     stopped_because: str = ""
+
+
+def one_thread_a_stage() -> None:
+    """Keep each stage of this process to one thread; before its first masker is made.
+
+    The stages go on beside each other: with threads of their own, they wait for each other (on two
+    cores a video took half as long again, with Mesa's software drawing).
+    """
+    cv2.setNumThreads(1)
+    os.environ.setdefault("LP_NUM_THREADS", "0")
 
 
 def mask_video(
