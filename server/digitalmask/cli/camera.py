@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     from digitalmask.camera.backends import open_virtual_camera
     from digitalmask.camera.feed import CameraFeed
     from digitalmask.errors import ConfigurationError
-    from digitalmask.pipeline import isolated, make_masker
+    from digitalmask.pipeline import isolated
     from digitalmask.tracking import load_networks
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -86,9 +86,7 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     started_at_s = time.monotonic()
-    feed = CameraFeed(
-        open_webcam, isolated(make_masker, options.provider, options.inset), camera, options.size
-    )
+    feed = CameraFeed(open_webcam, isolated(options.provider, options.inset), camera, options.size)
     try:
         if not options.quiet:
             print(f"{webcam}, masked, is the camera {camera.device}. Stop with Ctrl-C.",

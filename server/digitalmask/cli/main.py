@@ -12,8 +12,10 @@ from digitalmask.errors import DigitalMaskError
 
 # One module a command, in the order of `--help`; each is imported only for its own parser.
 _COMMANDS = (
+_COMMANDS = (
     *("serve", "invite", "mask", "camera", "push", "dicom"),
     *("simulate", "evaluate", "bench", "models"),
+)
 )
 
 

@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace) -> int:
 def _run_one(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from digitalmask.pipeline import make_film_masker
+    from digitalmask.pipeline import make_masker
     from digitalmask.pipeline.batch import is_picture
     from digitalmask.pipeline.recorded import mask_picture, mask_video, one_thread_a_stage
 
@@ -99,7 +99,7 @@ def _run_one(options: argparse.Namespace) -> int:
     one_thread_a_stage()
 
     def make() -> Any:
-        return make_film_masker(options.provider, options.inset)()
+        return make_masker(options.provider, options.inset)()
 
     if is_picture(source):
         masked = mask_picture(source, target, make, options.size, options.measurements)

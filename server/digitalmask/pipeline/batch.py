@@ -15,7 +15,7 @@ from pathlib import Path
 
 from digitalmask.errors import ConfigurationError, DigitalMaskError
 from digitalmask.media.writer import PICTURE_ENDINGS, VIDEO_ENDINGS
-from digitalmask.pipeline.assembly import make_film_masker
+from digitalmask.pipeline.assembly import make_masker
 from digitalmask.pipeline.recorded import (
     MakeMasker,
     Masked,
@@ -196,7 +196,7 @@ def _work(connection: Connection, way: Way) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     one_thread_a_stage()
-    make = make_film_masker(way.provider, way.inset)
+    make = make_masker(way.provider, way.inset)
     with contextlib.suppress(EOFError, OSError):
         while True:
             connection.send(_outcome(connection.recv(), way, make))

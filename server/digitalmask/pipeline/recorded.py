@@ -29,7 +29,6 @@ MakeMasker = Callable[[], Masker]
 _MOST_UNWRITTEN = 3  # pictures that wait for the encoder
 # A still picture is shown for so long, as if it were a video, until what is smoothed has settled.
 _SETTLE_S, _SETTLE_RATE = 1.0, 30
-_SETTLING_SIZE = (160, 120)  # nobody sees what is drawn meanwhile
 _LARGEST_PX, _SMALLEST_PX = 3840, 120
 
 
@@ -70,35 +69,34 @@ def mask_video(
 ) -> Masked:
     """Mask a video; the result is there when it is whole.
 
-    Tracking, drawing and coding go on beside each other, each in a thread of its own.
+    Following the face, drawing and coding go on beside each other, each in a thread of its own.
 
     size: of the result, the source's own where None. measurements: the table to write beside it.
     progress: called at each frame with how many there are, if that is known.
     Errors: MediaError and those of `make_masker`.
     """
-    frames = followed = 0
+    frames = drawn = 0
     seconds = 0.0
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source))
-        masker, ahead = make_masker()
+        masker = make_masker()
         stack.callback(masker.close)
-        stack.callback(ahead.close)
         table = stack.enter_context(MeasurementsWriter(measurements)) if measurements else None
         writer = stack.enter_context(VideoWriter(target, reader.rate, reader.audio))
         line = stack.enter_context(_Line())
         total = reader.frame_count
-        for item in _track_ahead(reader, ahead):
-            if not isinstance(item, PatientFrame):
+        for item in _followed(reader, masker.follow):
+            if not isinstance(item, Sighting):
                 line.put(writer.write_sound, item)
                 continue
             # A file's size may change; the result's does not.
-            size = size or _even(item.width, item.height)
-            masked = masker.mask(item, size)
+            size = size or _even(*item.size)
+            masked = masker.draw(item, size)
             line.put(writer.write, masked)
             if table is not None:
-                table.write(masked.clock, masker.state)
+                table.write(item.clock, item.state)
             frames += 1
-            followed += masked.card is None
+            drawn += masked.card is None
             seconds = max(seconds, item.clock.captured_at_s)
             progress(total)
         line.wait()
@@ -106,7 +104,7 @@ def mask_video(
             why = reader.stopped_because or "it has no frame"
             raise MediaError(f"nothing of {source} could be read: {why}")
         seconds += 1 / float(reader.rate)
-    return Masked(size, frames, followed, seconds, reader.stopped_at_s, reader.stopped_because)
+    return Masked(size, frames, drawn, seconds, reader.stopped_at_s, reader.stopped_because)
 
 
 def mask_picture(
@@ -119,17 +117,17 @@ def mask_picture(
     """Mask a still picture; as `mask_video`."""
     picture = read_picture(source)
     size = size or _even(picture.width, picture.height)
-    masker, ahead = make_masker()
+    masker = make_masker()
     try:
-        for frame in _track_ahead(_shown(picture), ahead):
-            masked = masker.mask(frame, _SETTLING_SIZE)
-        masked, state = masker.mask(frame, size), masker.state
+        for frame in _shown(picture):
+            sighting = masker.follow(frame)
+        masked = masker.draw(sighting, size)
     finally:
-        ahead.close()
         masker.close()
     with contextlib.ExitStack() as stack:
         if measurements is not None:
-            stack.enter_context(MeasurementsWriter(measurements)).write(picture.clock, state)
+            table = stack.enter_context(MeasurementsWriter(measurements))
+            table.write(picture.clock, sighting.state)
         write_picture(masked, target)
     return Masked(size, 1, int(masked.card is None), 0.0)
 
@@ -141,16 +139,28 @@ def _shown(picture: PatientFrame) -> Iterator[PatientFrame]:
         yield replace(picture, clock=clock)
 
 
-def _track_ahead(items: Iterable[T], ahead: TrackAhead) -> Iterator[T]:
-    """The same items; each frame comes when the next one's tracking has begun."""
-    held: list[T] = []
-    for item in items:
-        if isinstance(item, PatientFrame):
-            ahead.begin(item)
-            yield from held
-            held = []
-        held.append(item)
-    yield from held
+def _followed(
+    items: Iterable[PatientFrame | T], follow: Callable[[PatientFrame], Sighting]
+) -> Iterator[Sighting | T]:
+    """The same items, with what each frame shows in its place.
+
+    A frame is followed in another thread while what came before it is dealt with in this one.
+    """
+    held: deque[Future[Sighting] | T] = deque()
+    begun = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="follow") as thread:
+        for item in items:
+            if not isinstance(item, PatientFrame):
+                held.append(item)
+                continue
+            held.append(thread.submit(follow, item))
+            begun += 1
+            while begun > 1:
+                first = held.popleft()
+                begun -= isinstance(first, Future)
+                yield first.result() if isinstance(first, Future) else first
+        for rest in held:
+            yield rest.result() if isinstance(rest, Future) else rest
 
 
 class _Line:
