@@ -12,10 +12,8 @@ from digitalmask.errors import DigitalMaskError
 
 # One module a command, in the order of `--help`; each is imported only for its own parser.
 _COMMANDS = (
-_COMMANDS = (
     *("serve", "invite", "mask", "camera", "push", "dicom"),
     *("simulate", "evaluate", "bench", "models"),
-)
 )
 
 
