@@ -22,7 +22,7 @@ NEEDED = ("dbus-daemon", "pipewire", "wireplumber", "gst-launch-1.0", "Xvfb")
 Picture = NDArray[np.uint8]
 
 
-def until(condition: Callable[[], bool], patience_s: float = 10.0) -> None:
+def until(condition: Callable[[], bool], patience_s: float = 30.0) -> None:
     end_s = time.monotonic() + patience_s
     while not condition():
         assert time.monotonic() < end_s, "it did not happen in time"
@@ -113,7 +113,7 @@ def read_camera(env: dict[str, str], name: str, size: tuple[int, int], count: in
         env=env,
         check=True,
         capture_output=True,
-        timeout=20.0,
+        timeout=60.0,
     )
     frames = np.frombuffer(done.stdout, np.uint8).reshape(-1, size[1], size[0], 3)
     return list(frames)
