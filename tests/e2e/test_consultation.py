@@ -122,13 +122,16 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
-def start_chromium(playwright: Playwright, *flags: str) -> Browser:
+def start_chromium(
+    playwright: Playwright, *flags: str, env: dict[str, str] | None = None
+) -> Browser:
     path = shutil.which("chromium")
     if path is None:
         pytest.skip("chromium is not installed (scripts/setup --dev)")
     return playwright.chromium.launch(
         executable_path=path,
         headless=True,
+        env=dict(env) if env else None,
         args=[
             "--no-sandbox",
             "--disable-background-networking",

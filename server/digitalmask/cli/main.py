@@ -13,16 +13,8 @@ from digitalmask.errors import DigitalMaskError
 
 # One module a command, in the order of `--help`; each is imported only for its own parser.
 _COMMANDS = (
-    "serve",
-    "invite",
-    "mask",
-    "push",
-    "dicom",
-    "simulate",
-    "evaluate",
-    "bench",
-    "models",
-    "check",
+    *("serve", "invite", "mask", "camera", "push", "dicom"),
+    *("simulate", "evaluate", "bench", "models", "check"),
 )
 
 

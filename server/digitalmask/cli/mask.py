@@ -1,26 +1,52 @@
-"""`digitalmask mask IN OUT`: mask a recorded video."""
+"""`digitalmask mask IN OUT`: mask recorded videos and pictures."""
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from digitalmask.errors import ConfigurationError, MediaError
+from digitalmask.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from digitalmask.pipeline.batch import Outcome
+    from digitalmask.pipeline.recorded import Masked
 
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = commands.add_parser("mask", help="mask a recorded video")
-    parser.add_argument("source", type=Path, metavar="IN", help="the video to mask")
-    parser.add_argument("target", type=Path, metavar="OUT", help=".mp4, .mov, .mkv or .webm")
+    parser = commands.add_parser(
+        "mask",
+        help="mask recorded videos and pictures",
+        description="Mask a video or a picture; or many into a folder, where those that are there "
+        "already are left as they are.",
+    )
+    parser.add_argument(
+        "sources", nargs="+", type=Path, metavar="IN", help="videos, pictures, folders, patterns"
+    )
+    parser.add_argument(
+        "target",
+        type=Path,
+        metavar="OUT",
+        help=".mp4, .mov, .mkv or .webm, .png, .jpg or .webp; or a folder for what is many",
+    )
     parser.add_argument("--size", type=frame_size, metavar="WxH", help="size of the result")
     parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt (or -half)")
     add_inset(parser)
     add_complexion(parser)
     add_voice(parser)
-    parser.add_argument("--force", action="store_true", help="replace OUT where it exists")
+    parser.add_argument(
+        "--measurements",
+        type=Path,
+        metavar="CSV",
+        help="write what is measured of the face in each frame as a table (a folder for many)",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=0, help="how many files at a time (as there are cores)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace what exists")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=_run)
@@ -74,73 +100,154 @@ def frame_size(text: str) -> tuple[int, int]:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from digitalmask.pipeline.batch import is_many
+
+    many = len(options.sources) > 1 or is_many(options.sources[0]) or options.target.is_dir()
+    return _run_many(options) if many else _run_one(options)
+
+
+def _run_one(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from digitalmask.media.patient_frame import PatientFrame
-    from digitalmask.media.reader import VideoReader
     from digitalmask.media.voice import VoiceWay
-    from digitalmask.media.writer import VideoWriter
     from digitalmask.pipeline import make_masker
+    from digitalmask.pipeline.batch import is_picture
+    from digitalmask.pipeline.recorded import mask_picture, mask_video, one_thread_a_stage
 
-    source, target = options.source, options.target
-    if target.exists() and not target.is_file():
-        raise ConfigurationError(f"{target} is no file")
-    if target.exists() and source.exists() and source.samefile(target):
-        raise ConfigurationError("IN and OUT are the same file")
-    if target.exists() and not options.force:
-        raise ConfigurationError(f"{target} exists: choose another name, or add --force")
-    frames = followed = 0
+    source, target = options.sources[0], options.target
+    for path in (target, options.measurements):
+        if path is None or not path.exists():
+            continue
+        if not path.is_file():
+            raise ConfigurationError(f"{path} is no file")
+        if source.exists() and source.samefile(path):
+            raise ConfigurationError("IN and OUT are the same file")
+        if not options.force:
+            raise ConfigurationError(f"{path} exists: choose another name, or add --force")
     started = time.monotonic()
-    with VideoReader(source) as reader:
-        masker = make_masker(options.provider, options.inset, options.skin, options.eyes)()
-        try:
-            with (
-                VideoWriter(target, reader.rate, reader.audio, VoiceWay(options.voice)) as writer,
-                tqdm(total=reader.frame_count, unit="frame", disable=options.quiet) as progress,
-            ):
-                for item in reader:
-                    if not isinstance(item, PatientFrame):
-                        writer.write_sound(item)
-                        continue
-                    size = options.size or _even(item.width, item.height)
-                    masked = masker.mask(item, size)
-                    options.size = size  # a file's size may change; the result's does not
-                    writer.write(masked)
-                    frames += 1
-                    followed += masked.card is None
-                    progress.update()
-                if frames == 0:
-                    why = reader.stopped_because or "it has no frame"
-                    raise MediaError(f"nothing of {source} could be read: {why}")
-        finally:
-            masker.close()
-    warnings = []
-    if followed == 0:
-        warnings.append("no face was found: the result shows cards only")
-    if reader.stopped_at_s is not None:
-        warnings.append(
-            f"{source} is damaged: it was read until {reader.stopped_at_s:.1f} s "
-            f"({reader.stopped_because})"
-        )
+    one_thread_a_stage()
+
+    def make() -> Any:
+        return make_masker(options.provider, options.inset, options.skin, options.eyes)()
+
+    if is_picture(source):
+        masked = mask_picture(source, target, make, options.size, options.measurements)
+    else:
+        with tqdm(unit="frame", disable=options.quiet) as bar:
+
+            def progress(total: int | None) -> None:
+                bar.total = total
+                bar.update()
+
+            masked = mask_video(
+                source,
+                target,
+                make,
+                options.size,
+                options.measurements,
+                VoiceWay(options.voice),
+                progress,
+            )
+    warnings = _warnings(source, masked)
     for warning in warnings:
         print(f"digitalmask: {warning}", file=sys.stderr)
     seconds = time.monotonic() - started
     if options.json:
         result = {
-            "frames": frames,
-            "followed_frames": followed,
+            "frames": masked.frames,
+            "followed_frames": masked.followed,
             "seconds": round(seconds, 2),
-            "fps": round(frames / seconds, 1),
-            "size": f"{options.size[0]}x{options.size[1]}",
+            "fps": round(masked.frames / seconds, 1),
+            "size": "{}x{}".format(*masked.size),
             "warnings": warnings,
-            "stopped_at_s": reader.stopped_at_s,
+            "stopped_at_s": masked.stopped_at_s,
         }
         print(json.dumps(result))
-    return 1 if reader.stopped_at_s is not None else 0
+    return 1 if masked.stopped_at_s is not None else 0
 
 
-def _even(width: int, height: int) -> tuple[int, int]:
-    """The size of the result: the source's, even, within what is drawn."""
-    scale = min(1.0, 3840 / max(width, height))
-    scale = max(scale, 120 / min(width, height))
-    return round(width * scale) & ~1, round(height * scale) & ~1
+def _run_many(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from digitalmask.media.voice import VoiceWay
+    from digitalmask.pipeline.batch import Way, mask_all, plan
+    from digitalmask.tracking import load_networks
+
+    for path in (options.target, options.measurements):
+        if path is not None and path.exists() and not path.is_dir():
+            raise ConfigurationError(f"{path} is no folder: many files need one")
+    if not 0 <= options.jobs <= 64:
+        raise ConfigurationError("--jobs is from 1 to 64, 0 for as many as there are cores")
+    load_networks(options.provider)  # what is missing is said now, and once
+    tasks = plan(options.sources, options.target, options.measurements)
+    todo = [task for task in tasks if options.force or not task.done]
+    started = time.monotonic()
+    way = Way(
+        options.provider,
+        options.inset,
+        options.skin,
+        options.eyes,
+        options.size,
+        VoiceWay(options.voice),
+    )
+    outcomes = []
+    with tqdm(total=len(todo), unit="file", disable=options.quiet) as bar:
+        for outcome in mask_all(todo, way, options.jobs or _cores()):
+            outcomes.append(outcome)
+            bar.update()
+            for warning in _complaints(outcome):
+                bar.write(f"digitalmask: {warning}", file=sys.stderr)
+    seconds = time.monotonic() - started
+    masked = [outcome.masked for outcome in outcomes if outcome.masked is not None]
+    damaged = sum(each.stopped_at_s is not None for each in masked)
+    failed = len(outcomes) - len(masked)
+    length_s = sum(each.seconds for each in masked)
+    speed = round(length_s / seconds, 2) if length_s else None
+    if not options.quiet:
+        counts = {
+            "masked": len(masked),
+            "there already": len(tasks) - len(todo),
+            "damaged": damaged,
+            "failed": failed,
+        }
+        said = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        pace = f"; {length_s:.0f} s of video in {seconds:.0f} s" if length_s else ""
+        print(f"digitalmask: {said}{pace}", file=sys.stderr)
+    if options.json:
+        result = {
+            "files": len(tasks),
+            "masked": len(masked),
+            "skipped": len(tasks) - len(todo),
+            "damaged": damaged,
+            "failed": failed,
+            "frames": sum(each.frames for each in masked),
+            "video_seconds": round(length_s, 1),
+            "seconds": round(seconds, 2),
+            "times_real_time": speed,
+            "warnings": [warning for outcome in outcomes for warning in _complaints(outcome)],
+        }
+        print(json.dumps(result))
+    return 1 if failed or damaged else 0
+
+
+def _complaints(outcome: "Outcome") -> list[str]:
+    if outcome.masked is None:
+        source = str(outcome.task.source)
+        return [outcome.error if source in outcome.error else f"{source}: {outcome.error}"]
+    return _warnings(outcome.task.source, outcome.masked)
+
+
+def _warnings(source: Path, masked: "Masked") -> list[str]:
+    warnings = []
+    if masked.followed == 0:
+        warnings.append(f"{source}: no face was found: the result shows cards only")
+    if masked.stopped_at_s is not None:
+        warnings.append(
+            f"{source} is damaged: it was read until {masked.stopped_at_s:.1f} s "
+            f"({masked.stopped_because})"
+        )
+    return warnings
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,7 +16,7 @@ from digitalmask.errors import MediaError
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
 
-_LEAST, _MOST = 32, 8192
+SMALLEST_PX, LARGEST_PX = 32, 8192
 _CUT_OFF_S = 0.5  # missing of the promised length; containers round by less
 
 
@@ -115,7 +115,10 @@ class VideoReader:
         return 0.0
 
     def _patient_frame(self, frame: av.VideoFrame, before_s: float) -> PatientFrame:
-        if not (_LEAST <= frame.width <= _MOST and _LEAST <= frame.height <= _MOST):
+        if (
+            min(frame.width, frame.height) < SMALLEST_PX
+            or max(frame.width, frame.height) > LARGEST_PX
+        ):
             raise MediaError(f"{self.path} has pictures of {frame.width}x{frame.height} pixels")
         rgb = _upright(frame, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
         time_base = frame.time_base or Fraction(1, 90000)

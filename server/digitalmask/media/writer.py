@@ -1,5 +1,6 @@
-"""Writes masked frames and the sound into a video file."""
+"""Writes masked frames and the sound into a video file, or one into a picture."""
 
+import contextlib
 import os
 import tempfile
 from fractions import Fraction
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 import av
 import cv2
 import numpy as np
+from PIL import Image
 
 from digitalmask.errors import MediaError
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.voice import VoiceFilter, VoiceWay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
 
@@ -27,7 +31,42 @@ _VIDEO_CODECS = {
     ".webm": ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "6", "crf": "24", "b": "0"}),
 }
 _AUDIO_CODECS = {".mp4": "aac", ".mov": "aac", ".mkv": "aac", ".webm": "libopus"}
+PICTURE_ENDINGS = (".jpeg", ".jpg", ".png", ".webp")
+VIDEO_ENDINGS = tuple(_VIDEO_CODECS)
 _AAC_RATES = av.Codec("aac", "w").audio_rates or []  # sound of another rate is resampled
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> "Iterator[Path]":
+    """A file beside `path` that is moved there when the block ends without an error.
+
+    Errors: MediaError where it cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=".masking-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    except OSError as error:
+        raise MediaError(f"cannot write to {path.parent}: {error.strerror}") from error
+    part = Path(name)
+    try:
+        part.chmod(0o644)
+        yield part
+        part.replace(path)
+    except OSError as error:
+        raise MediaError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_picture(masked: MaskedFrame, path: Path) -> None:
+    """Write one frame as a picture of the kind that the ending says. Errors: MediaError."""
+    if not isinstance(masked, MaskedFrame):
+        raise TypeError("only a MaskedFrame may be written")
+    if path.suffix.lower() not in PICTURE_ENDINGS:
+        known = ", ".join(PICTURE_ENDINGS)
+        raise MediaError(f"cannot write {path.name}: a picture's ending must be one of {known}")
+    with written_whole(path) as part:
+        Image.fromarray(masked.rgb).save(part, quality=95)
 
 
 class VideoWriter:

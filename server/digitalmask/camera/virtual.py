@@ -1,0 +1,36 @@
+"""What other programs take for a camera. It accepts `MaskedFrame` alone."""
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from digitalmask.errors import MediaError
+from digitalmask.media.masked_frame import MaskedFrame
+
+Size = tuple[int, int]
+
+
+class VirtualCamera(Protocol):
+    """A camera that other programs see. One thread sends, any may close.
+
+    device: what they find it by.
+    """
+
+    device: str
+
+    def send(self, masked: MaskedFrame) -> None:
+        """Show a frame of the camera's own size; MediaError where the camera has ended."""
+
+    def close(self) -> None:
+        """Take the camera away; free to be called again."""
+
+
+def i420(masked: MaskedFrame, size: Size) -> NDArray[np.uint8]:
+    """(height * 3 / 2, width) planes of a masked frame, which must have that size."""
+    if not isinstance(masked, MaskedFrame):
+        raise TypeError("only a MaskedFrame may leave")
+    if (masked.width, masked.height) != size:
+        raise MediaError(f"a frame of {masked.width}x{masked.height} for a camera of another size")
+    return np.asarray(cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
