@@ -18,7 +18,7 @@ from digitalmask.evaluation.identification import Trial
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
-_FOLDS = 5
+_FOLDS = 3
 # More directions than that are noise in a few hundred samples.
 _MOST_DIRECTIONS = 60
 _LEAST_SPREAD = 1e-6
@@ -36,7 +36,11 @@ class Samples:
     person: Ints = field(repr=False)
     part: Ints = field(repr=False)
 
-    def _sides(self) -> Iterator[tuple[Ints, Ints, Ints]]:
+    def only(self, chosen: NDArray[np.bool_]) -> "Samples":
+        """Some of them."""
+        return Samples(self.vectors[chosen], self.person[chosen], self.part[chosen])
+
+    def sides(self) -> Iterator[tuple[Ints, Ints, Ints]]:
         """(enrolled samples, probes, the people who are enrolled), twice."""
         for part in (0, 1):
             people = np.unique(self.person[self.part == part])
@@ -50,7 +54,7 @@ def compare(enrolled: Samples, probes: Samples) -> list[Trial]:
     The two are the same samples in two conditions (original and masked, say).
     """
     trials = []
-    for enrolling, attacking, people in enrolled._sides():
+    for enrolling, attacking, people in enrolled.sides():
         if not len(attacking) or len(people) < 2:
             continue
         templates = np.array(
@@ -72,53 +76,38 @@ def train_and_compare(galleries: Sequence[Samples]) -> list[Trial]:
 
     The likelihood ratio of two normal distributions, of how people differ and of how one person's
     samples do (probabilistic linear discriminant analysis): the best that a linear attacker can do.
-    The people are attacked in five groups; what is learned comes from all the others, of every
-    gallery.
+    The people are attacked in three groups, each among its own: what is learned comes from all the
+    others, of every gallery, and whoever was learned from would be no fair alternative.
     """
     if not galleries:
         return []
     scale = _Scale.of(np.concatenate([samples.vectors for samples in galleries]))
     if not scale.kept.any():
         return []
+    scaled = [Samples(scale(each.vectors), each.person, each.part) for each in galleries]
     found: list[Trial] = []
-    for place, samples in enumerate(galleries):
-        vectors = scale(samples.vectors)
+    for place, samples in enumerate(scaled):
         people = np.unique(samples.person)
-        group = np.arange(len(people)) % _FOLDS
-        trials = []
-        for fold in range(min(_FOLDS, len(people))):
-            held = people[group == fold]
-            learned = [
-                _Labelled(
-                    scale(other.vectors)[rows],
-                    other.person[rows],
-                )
-                for number, other in enumerate(galleries)
-                for rows in [
-                    np.flatnonzero(~np.isin(other.person, held))
-                    if number == place
-                    else np.arange(len(other.person))
-                ]
-            ]
-            model = _TwoCovariances.learn(learned)
-            if model is None:
-                continue
-            for enrolling, attacking, known in samples._sides():
-                attacking = attacking[np.isin(samples.person[attacking], held)]
-                if not len(attacking) or len(known) < 2:
-                    continue
-                middle = vectors[enrolling].mean(axis=0)
-                scores = model.scores(
-                    [
-                        vectors[enrolling[samples.person[enrolling] == person]] - middle
-                        for person in known
-                    ],
-                    vectors[attacking] - middle,
-                )
-                truth = np.searchsorted(known, samples.person[attacking])
-                trials.append(Trial(scores, truth))
+        folds = min(_FOLDS, len(people) // 2)
+        trials: list[Trial] = []
+        for fold in range(folds):
+            held = np.isin(samples.person, people[np.arange(len(people)) % folds == fold])
+            others = [*scaled[:place], samples.only(~held), *scaled[place + 1 :]]
+            model = _TwoCovariances.learn(others)
+            if model is not None:
+                trials += _attack(model, samples.only(held))
         found += _joined(trials)
     return found
+
+
+def _attack(model: "_TwoCovariances", samples: Samples) -> Iterator[Trial]:
+    for enrolling, attacking, people in samples.sides():
+        if not len(attacking) or len(people) < 2:
+            continue
+        vectors = samples.vectors - samples.vectors[enrolling].mean(axis=0)
+        templates = [vectors[enrolling[samples.person[enrolling] == person]] for person in people]
+        scores = model.scores(templates, vectors[attacking])
+        yield Trial(scores, np.searchsorted(people, samples.person[attacking]))
 
 
 def _joined(trials: Sequence[Trial]) -> list[Trial]:
@@ -148,12 +137,6 @@ class _Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class _Labelled:
-    vectors: Floats
-    person: Ints
-
-
-@dataclass(frozen=True, slots=True)
 class _TwoCovariances:
     """directions: (d, k), in which one person's samples vary by 1 and people by `between` (k,)."""
 
@@ -161,7 +144,7 @@ class _TwoCovariances:
     between: Floats
 
     @classmethod
-    def learn(cls, galleries: Sequence[_Labelled]) -> "_TwoCovariances | None":
+    def learn(cls, galleries: Sequence[Samples]) -> "_TwoCovariances | None":
         """None where nobody has two samples."""
         within, means, counts = [], [], []
         for each in galleries:

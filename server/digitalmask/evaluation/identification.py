@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
-_REPEATS, _SEED = 1000, 20_28
+_REPEATS, _SEED = 500, 20_28
 _CONFIDENCE = 0.95
 _FALSE_ACCEPTS = 0.01
 

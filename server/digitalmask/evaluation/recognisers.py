@@ -85,15 +85,15 @@ def load_recognisers(say: Say) -> tuple[Recogniser, ...]:
     def with_mobile(rgb: Picture, points: Floats) -> Floats:
         face = (aligned(rgb, points, 112, 1.0) - np.float32(127.5)) / 128
         # The network takes two pictures: the face and its mirror image.
-        return _run(mobile, np.stack([face, face[:, ::-1]])).sum(axis=0)
+        return np.asarray(_run(mobile, np.stack([face, face[:, ::-1]])).sum(axis=0))
 
     def with_faceplugin(rgb: Picture, points: Floats) -> Floats:
         face = (aligned(rgb, points, 112, 1.0) - np.float32(127.5)) / 127.5
-        return _run(faceplugin, face[None, ..., ::-1])[0]
+        return np.asarray(_run(faceplugin, face[None, ..., ::-1])[0])
 
     def with_faceres(rgb: Picture, points: Floats) -> Floats:
         face = aligned(rgb, points, 224, 1.0)[..., ::-1] - _FACERES_MEAN
-        return _run(faceres, face[None])[0]
+        return np.asarray(_run(faceres, face[None])[0])
 
     def with_dlib(rgb: Picture, points: Floats) -> Floats:
         template = (_DLIB_PADDING + _DLIB_TEMPLATE) / (1 + 2 * _DLIB_PADDING) * _DLIB_SIZE
@@ -177,7 +177,7 @@ def _session(network: bytes) -> Any:
     return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: Any, pictures: Floats) -> Floats:
+def _run(session: Any, pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, d) of (n, height, width, 3)."""
     values = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), np.float32)
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: values})[0])
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: values})[0], np.float32)

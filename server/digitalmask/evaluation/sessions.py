@@ -236,7 +236,7 @@ class SessionReader:
                 states.append(replace(state, captured_at_s=at_s))
                 if len(instants) < _INSTANTS and at_s >= due[len(instants)]:
                     points = seen.points[:, :2].astype(np.float64)
-                    half = int(at_s >= middle_s)
+                    half = int(len(instants) >= _INSTANTS / 2)
                     instants.append(_Instant(item.rgb, points, half, self._draw(state)))
         halves = [[s for s in states if (s.captured_at_s >= middle_s) == later] for later in (0, 1)]
         if not instants or min(len(half) for half in halves) < 2:
@@ -291,7 +291,7 @@ def _save(session: Session, path: Path) -> None:
     handle, name = tempfile.mkstemp(prefix=".part-", suffix=".npz", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, allow_pickle=False, **arrays)
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
