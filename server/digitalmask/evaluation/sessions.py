@@ -48,7 +48,7 @@ _LEAST_SIDE_PX, _EDGE = 360, 0.4
 # A still picture is held before the camera for so long.
 _LOOKS, _STILL_S, _STILL_RATE = 4, 8.0, 10.0
 # Of a recording so many instants are attacked, after it has settled, and its numbers from then on.
-_INSTANTS, _SETTLED_S, _SETTLED_SHARE, _LONGEST_S = 8, 1.5, 0.25, 30.0
+_INSTANTS, _SETTLED_S, _SETTLED_SHARE, _LONGEST_S = 4, 1.5, 0.25, 30.0
 # What the answers depend on: a change in any of these makes kept ones worthless.
 _MADE_BY = (
     "anatomy", "assets", "rendering", "tracking", "mask_state.py", "media/reader.py",
