@@ -111,7 +111,10 @@ class MaskEstimator:
         self._basis = ExpressionBasis.of(directions[:, :_SURFACE], weights)
         self._turning = _turning_part(self._model)
         self._lid_offsets = [_lid_offsets(head, side) for side in range(2)]
-        self._lid_contours = [LidContour(_margins_at_rest(head, side)) for side in range(2)]
+        self._lid_contours = (
+            LidContour(_margins_at_rest(head, 0)),
+            LidContour(_margins_at_rest(head, 1)),
+        )
         self._neutral = SlowMean(_NEUTRAL_TIME_CONSTANT_S)
         self._rest = SlowMean(_REST_TIME_CONSTANT_S)
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
