@@ -297,6 +297,6 @@ def test_the_mouth_that_one_always_has_is_not_drawn_and_talk_is(head: Head) -> N
         scores = {**resting, score_of("jawOpen"): 0.1 + jaw}
         truth = Truth(expression={"jawOpen": jaw}, scores=scores)
         state = estimator.estimate(observe(head, truth, at_s))
-        if 0.4 < jaw + 0.1 and at_s > 1.5:
+        if jaw + 0.1 > 0.4 and at_s > 1.5:
             assert state.expression[EXPRESSIONS.index("jawOpen")] > 0.5 * jaw
     assert float(state.expression.max()) < 0.08
