@@ -40,12 +40,15 @@ class Samples:
         """Some of them."""
         return Samples(self.vectors[chosen], self.person[chosen], self.part[chosen])
 
-    def sides(self) -> Iterator[tuple[Ints, Ints, Ints]]:
-        """(enrolled samples, probes, the people who are enrolled), twice."""
+    def sides(self) -> Iterator[tuple[Ints, Ints]]:
+        """Which samples enrol and which attack, twice: of the people who are in both parts."""
+        both = np.intersect1d(self.person[self.part == 0], self.person[self.part == 1])
+        if len(both) < 2:
+            return
+        asked = np.isin(self.person, both)
         for part in (0, 1):
-            people = np.unique(self.person[self.part == part])
-            probes = (self.part != part) & np.isin(self.person, people)
-            yield np.flatnonzero(self.part == part), np.flatnonzero(probes), people
+            of_part = self.part == part
+            yield np.flatnonzero(asked & of_part), np.flatnonzero(asked & ~of_part)
 
 
 def compare(enrolled: Samples, probes: Samples) -> list[Trial]:
@@ -54,21 +57,18 @@ def compare(enrolled: Samples, probes: Samples) -> list[Trial]:
     The two are the same samples in two conditions (original and masked, say).
     """
     trials = []
-    for enrolling, attacking, people in enrolled.sides():
-        if not len(attacking) or len(people) < 2:
-            continue
-        templates = np.array(
-            [
-                enrolled.vectors[enrolling[enrolled.person[enrolling] == person]].mean(axis=0)
-                for person in people
-            ]
-        )
-        templates /= np.maximum(np.linalg.norm(templates, axis=1, keepdims=True), 1e-9)
-        vectors = probes.vectors[attacking]
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        truth = np.searchsorted(people, probes.person[attacking])
-        trials.append(Trial(vectors @ templates.T, truth))
+    for enrolling, attacking in enrolled.sides():
+        people, owner = np.unique(enrolled.person[enrolling], return_inverse=True)
+        shown = enrolled.vectors[enrolling]
+        templates = _unit([shown[owner == place].mean(axis=0) for place in range(len(people))])
+        scores = _unit(probes.vectors[attacking]) @ templates.T
+        trials.append(Trial(scores, np.searchsorted(people, probes.person[attacking])))
     return _joined(trials)
+
+
+def _unit(vectors: Sequence[Floats] | Floats) -> Floats:
+    rows = np.asarray(vectors)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9))
 
 
 def train_and_compare(galleries: Sequence[Samples]) -> list[Trial]:
@@ -89,31 +89,31 @@ def train_and_compare(galleries: Sequence[Samples]) -> list[Trial]:
     for place, samples in enumerate(scaled):
         people = np.unique(samples.person)
         folds = min(_FOLDS, len(people) // 2)
-        trials: list[Trial] = []
         for fold in range(folds):
             held = np.isin(samples.person, people[np.arange(len(people)) % folds == fold])
             others = [*scaled[:place], samples.only(~held), *scaled[place + 1 :]]
             model = _TwoCovariances.learn(others)
             if model is not None:
-                trials += _attack(model, samples.only(held))
-        found += _joined(trials)
+                found += _attack(model, samples.only(held))
     return found
 
 
-def _attack(model: "_TwoCovariances", samples: Samples) -> Iterator[Trial]:
-    for enrolling, attacking, people in samples.sides():
-        if not len(attacking) or len(people) < 2:
-            continue
-        vectors = samples.vectors - samples.vectors[enrolling].mean(axis=0)
-        templates = [vectors[enrolling[samples.person[enrolling] == person]] for person in people]
-        scores = model.scores(templates, vectors[attacking])
-        yield Trial(scores, np.searchsorted(people, samples.person[attacking]))
+def _attack(model: "_TwoCovariances", samples: Samples) -> list[Trial]:
+    trials = []
+    for enrolling, attacking in samples.sides():
+        people, owner = np.unique(samples.person[enrolling], return_inverse=True)
+        middle = samples.vectors[enrolling].mean(axis=0)
+        shown = samples.vectors[enrolling] - middle
+        templates = [shown[owner == place] for place in range(len(people))]
+        scores = model.scores(templates, samples.vectors[attacking] - middle)
+        trials.append(Trial(scores, np.searchsorted(people, samples.person[attacking])))
+    return _joined(trials)
 
 
 def _joined(trials: Sequence[Trial]) -> list[Trial]:
-    """One trial of those that ask for the same number of people."""
-    if not trials or len({trial.scores.shape[1] for trial in trials}) > 1:
-        return list(trials)
+    """Both sides as one trial: they ask for the same people."""
+    if not trials:
+        return []
     scores = np.concatenate([trial.scores for trial in trials])
     return [Trial(scores, np.concatenate([trial.truth for trial in trials]))]
 
