@@ -168,6 +168,6 @@ def test_deface_hides_a_photographed_face(test_data: Path) -> None:
     assert cv2.Laplacian(hidden[middle], cv2.CV_64F).std() < 0.3 * (
         cv2.Laplacian(rgb[middle], cv2.CV_64F).std()
     )
-    assert (hidden[:10] == rgb[:10]).all()
+    assert (hidden == rgb).all(axis=-1).mean() > 0.1
     assert none == 0
     assert (nothing == 128).all()

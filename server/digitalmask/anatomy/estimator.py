@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from digitalmask.anatomy.expression import (
     ExpressionBasis,
     expression_scores,
+    mirror_places,
     score_of,
 )
 from digitalmask.anatomy.eyes import (
@@ -110,6 +111,7 @@ class MaskEstimator:
         weights[[*RIGHT_EYE.upper, *RIGHT_EYE.lower, *LEFT_EYE.upper, *LEFT_EYE.lower]] = 0.0
         self._basis = ExpressionBasis.of(directions[:, :_SURFACE], weights)
         self._turning = _turning_part(self._model)
+        self._mirror = mirror_places()
         self._lid_offsets = [_lid_offsets(head, side) for side in range(2)]
         self._lid_contours = (
             LidContour(_margins_at_rest(head, 0)),
@@ -117,6 +119,7 @@ class MaskEstimator:
         )
         self._neutral = SlowMean(_NEUTRAL_TIME_CONSTANT_S)
         self._rest = SlowMean(_REST_TIME_CONSTANT_S)
+        self._calm = SlowMean(_REST_TIME_CONSTANT_S)
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
         self._place = SlowMean(_OFFSET_TIME_CONSTANT_S)
         self._rotation_filter = GatedFilter(_ROTATION_GATE)
@@ -138,6 +141,7 @@ class MaskEstimator:
             self._hirschberg,
             self._neutral,
             self._rest,
+            self._calm,
             self._scale,
             self._place,
             self._rotation_filter,
@@ -214,9 +218,12 @@ class MaskEstimator:
         Much of that level is the shape of the face: drawn even in part, the mouth and brows at rest
         tell people apart. What is always stronger on one side is of the rest, and drawn as such.
         """
-        before = self._rest.value
+        before = self._calm.value
         rise = 0.0 if before is None else np.maximum(scores - before, 0.0)
-        level = self._rest(scores - (1.0 - _ABOVE_REST) * rise, at_s)
+        calm = self._calm(scores - (1.0 - _ABOVE_REST) * rise, at_s)
+        mean = self._rest(scores, at_s)
+        uneven = mean - np.minimum(mean, mean[self._mirror])
+        level = np.minimum(calm, calm[self._mirror]) + uneven
         return np.clip((scores - level) / np.maximum(1.0 - level, 0.2), 0.0, 1.0)
 
     def _learn_neutral(self, places: Floats, scores: Floats, at_s: float) -> Floats:

@@ -61,6 +61,19 @@ def expression_scores(blendshapes: NDArray[np.float32]) -> Floats:
     return np.asarray(blendshapes[_FROM_SCORES], np.float64)
 
 
+def mirror_places() -> NDArray[np.int64]:
+    """For each expression the place of its mirror image (itself where it has no side)."""
+    places = {name: place for place, name in enumerate(EXPRESSIONS)}
+
+    def mirrored(name: str) -> str:
+        for side, other in (("Left", "Right"), ("Right", "Left")):
+            if name.endswith(side):
+                return name.removesuffix(side) + other
+        return name
+
+    return np.array([places[mirrored(name)] for name in EXPRESSIONS])
+
+
 @dataclass(frozen=True, slots=True)
 class ExpressionBasis:
     """The expression directions at the points, with what can be computed once.
