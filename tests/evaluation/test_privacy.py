@@ -106,14 +106,14 @@ def test_a_recording_is_attacked_in_both_halves_and_a_picture_once(people: Path)
     with SessionReader(
         load_networks("cpu"), [colours.recogniser()], print, [ORIGINAL, MASK]
     ) as reader:
-        video = reader.read("0", people / "patient0" / "talk.mp4")
-        picture = reader.read("0", people / "patient0" / "at0.2.png")
+        video = reader.read(people / "patient0" / "talk.mp4")
+        picture = reader.read(people / "patient0" / "at0.2.png")
         grey = people / "grey.png"
         cv2.imwrite(str(grey), np.full((240, 320, 3), 128, np.uint8))
-        assert reader.read("nobody", grey) is None
+        assert reader.read(grey) is None
         grey.write_bytes(b"no picture")
         with pytest.raises(MediaError, match="cannot be read as a picture"):
-            reader.read("nobody", grey)
+            reader.read(grey)
         grey.unlink()
     assert video is not None
     assert picture is not None

@@ -47,9 +47,7 @@ def test_photographs_of_one_person_are_nearer_than_those_of_two(test_data: Path)
     assert len(recognisers) >= 4
     with SessionReader(load_networks("cpu"), recognisers, print, []) as reader:
         sessions = [
-            reader.read(folder.name, file)
-            for folder in folders
-            for file in sorted(folder.iterdir())[:2]
+            reader.read(file) for folder in folders for file in sorted(folder.iterdir())[:2]
         ]
     assert cv2.getNumThreads() == 1
     for recogniser in recognisers:

@@ -94,7 +94,7 @@ def _read(galleries: Sequence[Gallery], reader: SessionReader, say: Say) -> tupl
         people = []
         for number, person in enumerate(gallery.people, 1):
             say(f"{gallery.name}: {person.name} ({number} of {len(gallery.people)})")
-            sessions = [reader.read(person.name, file) for file in person.files]
+            sessions = [reader.read(file) for file in person.files]
             found = tuple(session for session in sessions if session is not None)
             unseen += len(sessions) - len(found)
             if len(found) > 1 or any(session.is_video for session in found):

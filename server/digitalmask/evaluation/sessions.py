@@ -67,8 +67,6 @@ class Session:
     told: by group, (3, f), what the mask's numbers say in all of it and in each half.
     """
 
-    person: str
-    file: str
     is_video: bool
     answers: Mapping[tuple[str, str], Floats] = field(repr=False)
     half: NDArray[np.int64] = field(repr=False)
@@ -134,11 +132,11 @@ class SessionReader:
         if self._deface is not None:
             self._deface.close()
 
-    def read(self, person: str, path: Path) -> Session | None:
+    def read(self, path: Path) -> Session | None:
         """One file; None where no face is found in it. Errors: MediaError where it is damaged."""
         kept = self._kept_at(path)
         if kept is not None and kept.is_file():
-            before = _load(kept, person, path)
+            before = _load(kept, path)
             if set(self._conditions) <= set(before.found):
                 return before
         shown = self._recording(path) if is_video(path) else self._picture(path)
@@ -154,8 +152,6 @@ class SessionReader:
                     answer = recogniser.embed(picture, points).astype(np.float32)
                     answers.setdefault((condition, recogniser.name), []).append(answer)
         session = Session(
-            person=person,
-            file=path.name,
             is_video=is_video(path),
             answers={key: np.array(values) for key, values in answers.items()},
             half=np.array([instant.half for instant in instants], np.int64),
@@ -297,12 +293,10 @@ def _save(session: Session, path: Path) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _load(kept: Path, person: str, path: Path) -> Session:
+def _load(kept: Path, path: Path) -> Session:
     with np.load(kept) as archive:
         named = {tuple(name.split("/")): archive[name] for name in archive.files}
     return Session(
-        person=person,
-        file=path.name,
         is_video=is_video(path),
         answers={(key[1], key[2]): v for key, v in named.items() if key[0] == "answer"},
         half=named[("half",)],
