@@ -46,7 +46,14 @@ _BINARY = {
     "MUL": "Mul",
     "DIV": "Div",
 }
-_UNARY = {"RELU": "Relu", "LOGISTIC": "Sigmoid", "NEG": "Neg", "SQRT": "Sqrt", "TANH": "Tanh"}
+_UNARY = {
+    "ABS": "Abs",
+    "LOGISTIC": "Sigmoid",
+    "NEG": "Neg",
+    "RELU": "Relu",
+    "SQRT": "Sqrt",
+    "TANH": "Tanh",
+}
 
 
 class Conversion:

@@ -284,3 +284,19 @@ def test_an_even_face_has_no_asymmetry_even_while_one_side_smiles(head: Head) ->
         smiling = estimator.estimate(observe(head, smile, 2 + frame / 30))
     for state in (even, smiling):
         assert state.rest == RestAsymmetry()
+
+
+def test_the_mouth_that_one_always_has_is_not_drawn_and_talk_is(head: Head) -> None:
+    """Scores that stand high at rest are the shape of a face; what moves from there is its own."""
+    resting = {score_of("mouthPucker"): 0.35, score_of("browDownLeft"): 0.3}
+    resting |= {score_of("browDownRight"): 0.3, score_of("jawOpen"): 0.1}
+    estimator = MaskEstimator(head)
+    for frame in range(120):
+        at_s = frame / 30
+        jaw = 0.4 * abs(np.sin(9 * at_s)) if 1 < at_s < 3 else 0.0
+        scores = {**resting, score_of("jawOpen"): 0.1 + jaw}
+        truth = Truth(expression={"jawOpen": jaw}, scores=scores)
+        state = estimator.estimate(observe(head, truth, at_s))
+        if jaw + 0.1 > 0.4 and at_s > 1.5:
+            assert state.expression[EXPRESSIONS.index("jawOpen")] > 0.5 * jaw
+    assert float(state.expression.max()) < 0.08

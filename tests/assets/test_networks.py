@@ -3,9 +3,12 @@
 import hashlib
 import http.server
 import shutil
+import subprocess
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -216,3 +219,36 @@ def test_bundles_come_from_their_makers_first() -> None:
     manifest = read_manifest()
     for bundle in manifest.bundles:
         assert str(bundle.sources[0]).startswith("https://")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_file_is_taken_out_of_an_npm_package(
+    bundle_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """npm is played: it packs what is asked for where it is told to."""
+    asked: list[list[str]] = []
+
+    def npm(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        folder = Path(command[command.index("--pack-destination") + 1])
+        with tarfile.open(folder / "faces-1.0.0.tgz", "w:gz") as packed:
+            packed.add(bundle_file, "package/model/net.task")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", npm)
+    manifest = manifest_of(bundle_file)
+    source = Source(npm="faces@1.0.0")
+    manifest = Manifest((replace(manifest.bundles[0], sources=(source,)),), ())
+    found = networks.fetch_bundle("net.task", lambda _: None, manifest)
+    assert found.read_bytes() == bundle_file.read_bytes()
+    assert asked[0][-1] == "faces@1.0.0"
+
+
+def test_the_recognisers_are_pinned_and_free_to_use() -> None:
+    manifest = read_manifest(models_dir() / "recognisers.toml")
+    assert not manifest.networks
+    for bundle in manifest.bundles:
+        assert len(bundle.sha256) == 64
+        assert bundle.licence in ("MIT", "CC0-1.0")
+        for source in bundle.sources:
+            assert "==" in (source.package or "") or "@" in (source.npm or "")[1:]

@@ -21,6 +21,7 @@ from digitalmask.anatomy.eyes import (
 from digitalmask.anatomy.fixation import Fixation
 from digitalmask.anatomy.head_fit import HeadFit
 from digitalmask.anatomy.hirschberg import Hirschberg
+from digitalmask.anatomy.lid_contour import LidContour
 from digitalmask.anatomy.pose import Pinhole, Pose, turn, turn_vector
 from digitalmask.anatomy.rest import RestReading
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
@@ -52,8 +53,8 @@ _JAWLINE = np.array([365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136])
 _NEUTRAL_TIME_CONSTANT_S = 20.0
 _SCALE_TIME_CONSTANT_S = 10.0
 _REST_TIME_CONSTANT_S = 20.0
-# Which share of a score's rest level is taken for the patient's own neutral.
-_REST_SHARE = 0.6
+# What is above the level counts so much less in it: talk and smiles come and go, rest stays.
+_ABOVE_REST = 0.25
 _OFFSET_TIME_CONSTANT_S = 4.0
 _OFFSET_LIMIT_MM = 30.0
 
@@ -112,8 +113,13 @@ class MaskEstimator:
         self._turning = _turning_part(self._model)
         self._mirror = mirror_places()
         self._lid_offsets = [_lid_offsets(head, side) for side in range(2)]
+        self._lid_contours = (
+            LidContour(_margins_at_rest(head, 0)),
+            LidContour(_margins_at_rest(head, 1)),
+        )
         self._neutral = SlowMean(_NEUTRAL_TIME_CONSTANT_S)
         self._rest = SlowMean(_REST_TIME_CONSTANT_S)
+        self._calm = SlowMean(_REST_TIME_CONSTANT_S)
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
         self._place = SlowMean(_OFFSET_TIME_CONSTANT_S)
         self._rotation_filter = GatedFilter(_ROTATION_GATE)
@@ -135,6 +141,7 @@ class MaskEstimator:
             self._hirschberg,
             self._neutral,
             self._rest,
+            self._calm,
             self._scale,
             self._place,
             self._rotation_filter,
@@ -142,6 +149,7 @@ class MaskEstimator:
             self._offset_filter,
             *self._gaze_filters,
             *self._lid_filters,
+            *self._lid_contours,
             *self._whites,
             *self._pupils,
             self._expression_filter,
@@ -207,11 +215,15 @@ class MaskEstimator:
     def _scores(self, scores: Floats, at_s: float) -> Floats:
         """The scores above the patient's level at rest.
 
-        What is always stronger on one side is wholly of the rest, and drawn as such.
+        Much of that level is the shape of the face: drawn even in part, the mouth and brows at rest
+        tell people apart. What is always stronger on one side is of the rest, and drawn as such.
         """
+        before = self._calm.value
+        rise = 0.0 if before is None else np.maximum(scores - before, 0.0)
+        calm = self._calm(scores - (1.0 - _ABOVE_REST) * rise, at_s)
         mean = self._rest(scores, at_s)
-        even = np.minimum(mean, mean[self._mirror])
-        level = _REST_SHARE * even + (mean - even)
+        uneven = mean - np.minimum(mean, mean[self._mirror])
+        level = np.minimum(calm, calm[self._mirror]) + uneven
         return np.clip((scores - level) / np.maximum(1.0 - level, 0.2), 0.0, 1.0)
 
     def _learn_neutral(self, places: Floats, scores: Floats, at_s: float) -> Floats:
@@ -253,12 +265,12 @@ class MaskEstimator:
         pupil = self._pupils[side]
         if outline.pupil_share is not None:
             pupil(np.array([outline.pupil_share * IRIS_DIAMETER_MM]), at_s)
-        heights = lids.tolist()
+        high, low = self._lid_contours[side](lids.reshape(2, 3), at_s).tolist()
         state = EyeState(
             gaze_yaw_deg=float(gaze[0]),
             gaze_pitch_deg=float(gaze[1]),
-            upper_lid_mm=(heights[0], heights[1], heights[2]),
-            lower_lid_mm=(heights[3], heights[4], heights[5]),
+            upper_lid_mm=(high[0], high[1], high[2]),
+            lower_lid_mm=(low[0], low[1], low[2]),
         )
         return state if pupil.value is None else replace(state, pupil_mm=float(pupil.value[0]))
 
@@ -328,10 +340,16 @@ def _lid_offsets(head: Head, side: int) -> Floats:
     outline = points_outline(seen, _EYES[side])
     centre = head.eye_centres_mm[side].astype(np.float64)
     reading = read_eye(far, Pinhole(1.0, (0.0, 0.0)), outline, centre, 1.0)
+    seen_mm = np.stack([reading.upper_mm, reading.lower_mm])
+    return np.asarray(seen_mm - _margins_at_rest(head, side))
+
+
+def _margins_at_rest(head: Head, side: int) -> Floats:
+    """(2, 3): the upper and the lower margin of the head itself."""
     rig = head.lids[side]
     rest = int(np.argmin(np.abs(rig.steps)))
     margins = np.stack([rig.upper_heights_mm[1:4, rest], rig.lower_heights_mm[1:4, rest]])
-    return np.asarray(np.stack([reading.upper_mm, reading.lower_mm]) - margins, np.float64)
+    return np.asarray(margins, np.float64)
 
 
 def _turning_part(model: LandmarkModel) -> tuple[Floats, Floats]:

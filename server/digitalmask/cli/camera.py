@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from digitalmask.cli.mask import add_inset, frame_size
+from digitalmask.cli.mask import add_complexion, add_inset, frame_size
 
 if TYPE_CHECKING:
     from digitalmask.camera.feed import CameraFeed, FeedStatus
@@ -62,6 +62,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
     add_inset(parser)
+    add_complexion(parser)
     parser.add_argument("--quiet", action="store_true", help="no line that says how it goes")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     parser.set_defaults(run=_run)
@@ -86,7 +87,12 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     started_at_s = time.monotonic()
-    feed = CameraFeed(open_webcam, isolated(options.provider, options.inset), camera, options.size)
+    feed = CameraFeed(
+        open_webcam,
+        isolated(options.provider, options.inset, options.skin, options.eyes),
+        camera,
+        options.size,
+    )
     try:
         if not options.quiet:
             print(f"{webcam}, masked, is the camera {camera.device}. Stop with Ctrl-C.",

@@ -1,4 +1,4 @@
-"""`digitalmask evaluate`: measure how true the mask is."""
+"""`digitalmask evaluate`: measure how true the mask is, and how well it hides."""
 
 import argparse
 import json
@@ -12,12 +12,13 @@ from digitalmask.errors import ConfigurationError
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
-    parser = commands.add_parser("evaluate", help="measure how true the mask is")
+    parser = commands.add_parser("evaluate", help="measure the mask: how true, how private")
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     _add_truth(subjects)
     _add_video(subjects)
     _add_sheet(subjects)
     _add_voice(subjects)
+    _add_privacy(subjects)
 
 
 def _add_truth(subjects: Any) -> None:
@@ -97,6 +98,42 @@ def _add_voice(subjects: Any) -> None:
     voice.add_argument("folder", type=Path, metavar="FOLDER", help="a folder of people's folders")
     voice.add_argument("--json", action="store_true", help="print one JSON object")
     voice.set_defaults(run=_voice)
+
+
+def _add_privacy(subjects: Any) -> None:
+    privacy = subjects.add_parser(
+        "privacy",
+        help="folders of people: whether they are recognised behind the mask",
+        description="Masks the pictures and videos of known people and lets five face recognisers "
+        "(fetched on first use) look for each person: in the originals, under the disguises of "
+        "today, and behind the mask; then attackers who learned from other people's masks, and "
+        "from the mask's numbers alone.",
+    )
+    privacy.add_argument(
+        "galleries",
+        nargs="+",
+        type=Path,
+        metavar="GALLERY",
+        help="a folder with one folder a person, each with two pictures or more, or a video; or a "
+        "folder of videos, each of somebody else",
+    )
+    privacy.add_argument(
+        "--conditions",
+        default="all",
+        metavar="NAMES",
+        help="of original, blur, pixelate, crop, eyebar, deface and mask, those to ask about, with "
+        "commas between (all); the first and the last always are",
+    )
+    privacy.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="keep the recognisers' answers there for the next run; ATTENTION: they are biometric "
+        "data of these people, to be treated like their pictures (nothing is kept)",
+    )
+    privacy.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt")
+    privacy.add_argument("--json", action="store_true", help="print one JSON object")
+    privacy.set_defaults(run=_privacy)
 
 
 def _truth(options: argparse.Namespace) -> int:
@@ -194,6 +231,21 @@ def _voice(options: argparse.Namespace) -> int:
         return 0
     for key, value in result.items():
         print(f"{key:24}{value}")
+    return 0
+
+
+def _privacy(options: argparse.Namespace) -> int:
+    from digitalmask.evaluation.privacy import as_table, evaluate_privacy
+    from digitalmask.evaluation.sessions import CONDITIONS
+
+    chosen = CONDITIONS if options.conditions == "all" else tuple(options.conditions.split(","))
+    unknown = [name for name in chosen if name not in CONDITIONS]
+    if unknown:
+        raise ConfigurationError(
+            f"there is no condition {unknown[0]!r}: one of {', '.join(CONDITIONS)}"
+        )
+    results = evaluate_privacy(options.galleries, _say, options.provider, chosen, options.keep)
+    print(json.dumps(results) if options.json else "\n".join(as_table(results)))
     return 0
 
 

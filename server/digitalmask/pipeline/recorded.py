@@ -18,6 +18,7 @@ from digitalmask.media.measurements import MeasurementsWriter
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.picture_reader import read_picture
 from digitalmask.media.reader import VideoReader
+from digitalmask.media.voice import VoiceWay
 from digitalmask.media.writer import VideoWriter, write_picture
 from digitalmask.pipeline.masker import Masker
 from digitalmask.pipeline.stages import Sighting
@@ -65,6 +66,7 @@ def mask_video(
     make_masker: MakeMasker,
     size: Size | None = None,
     measurements: Path | None = None,
+    voice: VoiceWay = VoiceWay.MASK,
     progress: Callable[[int | None], object] = lambda _total: None,
 ) -> Masked:
     """Mask a video; the result is there when it is whole.
@@ -72,6 +74,7 @@ def mask_video(
     Following the face, drawing and coding go on beside each other, each in a thread of its own.
 
     size: of the result, the source's own where None. measurements: the table to write beside it.
+    voice: what becomes of the sound.
     progress: called at each frame with how many there are, if that is known.
     Errors: MediaError and those of `make_masker`.
     """
@@ -82,7 +85,7 @@ def mask_video(
         masker = make_masker()
         stack.callback(masker.close)
         table = stack.enter_context(MeasurementsWriter(measurements)) if measurements else None
-        writer = stack.enter_context(VideoWriter(target, reader.rate, reader.audio))
+        writer = stack.enter_context(VideoWriter(target, reader.rate, reader.audio, voice))
         line = stack.enter_context(_Line())
         total = reader.frame_count
         for item in _followed(reader, masker.follow):
