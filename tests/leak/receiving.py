@@ -91,11 +91,6 @@ async def consultation(
     room, base = rooms.create(), str(server.make_url("")).rstrip("/")
     patient, doctor = (invite(KEYS.invitations, room, role) for role in (Role.PATIENT, Role.DOCTOR))
     viewer = WhipClient(f"{base}/whep/{room}/patient", doctor)
-    channel = viewer.connection.createDataChannel("anything")
-    channel.on("message", lambda data: catch.data("data channel", bytes(data)))
-    viewer.connection.on(
-        "datachannel", lambda other: other.on("message", lambda data: catch.data("data", data))
-    )
     searching: list[asyncio.Task[None]] = []
     try:
         async with WhipClient(f"{base}/whip/{room}", patient, (camera, Tone())), viewer:
