@@ -1,5 +1,6 @@
 """A masker in a process of its own: the same frames, and an end of it that ends nothing else."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -66,12 +67,15 @@ def mask(masker: MaskerProcess, frame: PatientFrame) -> MaskedFrame:
 
 
 def children() -> list[psutil.Process]:
-    """Those that read and those that draw, by turns."""
-    return [
-        each
-        for each in psutil.Process().children()
-        if "masker_process" in " ".join(each.cmdline()) and sys.executable in each.cmdline()[0]
-    ]
+    """Those that read and those that draw, by turns, as they were started."""
+    found = []
+    for each in psutil.Process().children():
+        # One of an earlier test may end meanwhile.
+        with contextlib.suppress(psutil.Error):
+            line = each.cmdline()
+            if line and sys.executable in line[0] and "masker_process" in " ".join(line):
+                found.append(each)
+    return sorted(found, key=lambda each: each.create_time())
 
 
 def test_what_comes_back_is_the_mask_with_the_frames_clock(
@@ -112,7 +116,10 @@ def test_a_process_that_is_killed_comes_back(
 ) -> None:
     masker = process("")
     mask(masker, camera_frame(1.0))
-    children()[number].send_signal(signal.SIGKILL)
+    killed = children()[number]
+    killed.send_signal(signal.SIGKILL)
+    while killed.is_running() and killed.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
     with pytest.raises(PipelineError):
         mask(masker, camera_frame(1.1))
     time.sleep(2.1)
