@@ -30,6 +30,7 @@ _STRONG = 44  # steps of 8 bits, of each of Y, Cb and Cr
 # what is found.
 _FOUND_EVERYWHERE, _FOUND_IN_A_PLACE = 0.38, 0.55
 _FOUND_IN_BYTES = 0.75
+_FOUND_IN_SOUND = 0.95
 _LEAST_CONTRAST = 2.0  # what varies by less is a plain ground
 
 
@@ -84,11 +85,11 @@ def has_key(picture: Picture) -> bool:
     return everywhere > _FOUND_EVERYWHERE or in_a_place > _FOUND_IN_A_PLACE
 
 
-def bytes_have_key(data: bytes) -> bool:
+def bytes_have_key(data: bytes, least: float | None = None) -> bool:
     """Whether rows of the key stand in raw bytes, as RGB or BGR pixels or as a plane of Y."""
     found = np.frombuffer(data, np.uint8).astype(np.float32)
     return any(
-        _best_match(found[start : start + _PIECE + _ROW]) > _FOUND_IN_BYTES
+        _best_match(found[start : start + _PIECE + _ROW]) > (least or _FOUND_IN_BYTES)
         for start in range(0, max(len(found) - _ROW, 0) + 1, _PIECE)
     )
 
@@ -126,6 +127,11 @@ class Catch:
 
     def data(self, where: str, data: bytes) -> None:
         if bytes_have_key(data) or text_has_key(data.decode("latin-1")):
+            self.found.append(where)
+
+    def sound(self, where: str, samples: bytes) -> None:
+        # Tones are regular as the key is: what is to be found here must be nearly all of a row.
+        if bytes_have_key(samples, _FOUND_IN_SOUND):
             self.found.append(where)
 
     def folder(self, folder: Path) -> None:

@@ -68,7 +68,7 @@ async def keep_all(track: MediaStreamTrack, catch: Catch, every: int = 1) -> Non
             frame = await track.recv()
             number += 1
             if isinstance(frame, AudioFrame):
-                catch.data("sound", frame.to_ndarray().tobytes())
+                catch.sound("sound", frame.to_ndarray().tobytes())
             elif isinstance(frame, VideoFrame) and number % every == 0:
                 catch.picture("video", np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
     except MediaStreamError:
