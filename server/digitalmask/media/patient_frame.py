@@ -28,3 +28,8 @@ class PatientFrame:
     def height(self) -> int:
         """Height in pixels."""
         return int(self.rgb.shape[0])
+
+    @property
+    def even_size(self) -> tuple[int, int]:
+        """(width, height) of the mask for it: both even."""
+        return self.width & ~1, self.height & ~1

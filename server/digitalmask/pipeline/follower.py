@@ -61,7 +61,7 @@ class Follower:
             state, tracking = None, Tracking.FAULT
         if state is not None:
             self._followed_at_s = frame.clock.captured_at_s
-        return Sighting(frame.clock, (frame.width & ~1, frame.height & ~1), tracking, state)
+        return Sighting(frame.clock, frame.even_size, tracking, state)
 
     def _read(self, frame: PatientFrame) -> MaskState | None:
         with self.times.measured("track"):

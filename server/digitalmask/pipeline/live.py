@@ -34,6 +34,7 @@ _CARD_INTERVAL_S = 0.1
 _ABANDON_S = 5.0
 _TRY_AGAIN_S = 1.0  # between attempts to make a masker
 _PERIOD_S = 1.0  # after which the effort is thought over
+_END_S = 1.0  # what a thread is waited for at the end
 _MOST_ABANDONED = 5  # each leaves a thread behind; then the card stays
 
 
@@ -141,7 +142,7 @@ class LivePipeline:
         with self._lock:
             self._submitted_at_s = time.monotonic()
             self._submitted += 1
-            self._last_size = self._size or (frame.width & ~1, frame.height & ~1)
+            self._last_size = self._size or frame.even_size
             self._card_clock = (frame.clock, self._submitted_at_s)
             run = self._run
         run.frames.put(frame)
@@ -165,9 +166,9 @@ class LivePipeline:
         """Stop all threads; one that hangs is left behind."""
         self._closed.set()
         self._run.close()
-        self._watchdog.join(1.0)
+        self._watchdog.join(_END_S)
         for thread in self._run.threads:
-            thread.join(1.0)
+            thread.join(_END_S)
 
     def follow(self, run: _Run) -> None:
         """The thread that reads the patient's frames."""
@@ -189,8 +190,7 @@ class LivePipeline:
                 last = [*last[-1:], sighting.state] if sighting.state is not None else []
             else:
                 state = carried_on(last[0], last[1], frame.clock.captured_at_s)
-                size = (frame.width & ~1, frame.height & ~1)
-                sighting = Sighting(frame.clock, size, Tracking.FOLLOWING, state)
+                sighting = Sighting(frame.clock, frame.even_size, Tracking.FOLLOWING, state)
             # The one that was carried on comes right behind the one that was read.
             run.seen.put_after(_Seen(sighting, taken_at_s), 0.0 if read else _HANG_S / 2)
             run.busy_s[0] += time.monotonic() - taken_at_s
@@ -222,6 +222,8 @@ class LivePipeline:
             if now - seen.taken_at_s > _STALE_S and masked.card is None:
                 masked = draw_card(Card.FAULT, (masked.width, masked.height), masked.clock)
             self._emit(masked)
+        # What it closes is not taken from under the thread that reads, unless that hangs.
+        run.threads[0].join(_END_S)
         if run.masker is not None:
             run.masker.close()
 
@@ -232,7 +234,7 @@ class LivePipeline:
             return masker.follow(frame)
         except Exception as error:  # noqa: BLE001 - fail closed, whatever it is
             self._say_once("the face cannot be read: %s; a card is shown", type(error).__name__)
-            return Sighting(frame.clock, (frame.width & ~1, frame.height & ~1), Tracking.FAULT)
+            return Sighting(frame.clock, frame.even_size, Tracking.FAULT)
 
     def _drawn(
         self, masker: FrameMasker | None, sighting: Sighting
