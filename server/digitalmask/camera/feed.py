@@ -1,10 +1,9 @@
 """Carries a webcam's frames through a patient's pipeline to a virtual camera."""
 
-import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,9 +11,9 @@ from digitalmask.camera.virtual import Size, VirtualCamera
 from digitalmask.errors import DigitalMaskError
 from digitalmask.mask_state import Card
 from digitalmask.media.frame_clock import FrameClock
+from digitalmask.media.live_source import OpenCamera, hand_on_frames
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.newest_slot import NewestSlot
-from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import FrameMasker, LivePipeline, Tracking
 from digitalmask.rendering import draw_card
 
@@ -22,10 +21,7 @@ _CLOCK = Fraction(1, 90000)
 # The pipeline draws a card every 100 ms where the webcam falls silent. It cannot before the first
 # frame; nothing from it for so long, and the card comes from here.
 _IDLE_S = 1.0
-_AGAIN_S = 1.0  # between attempts to open a webcam that has gone
 _OVER_S = 2.0  # the stretch that figures are of
-
-OpenWebcam = Callable[[], Iterator[PatientFrame]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +49,12 @@ class CameraFeed:
 
     def __init__(
         self,
-        open_webcam: OpenWebcam,
+        open_webcam: OpenCamera,
         make_masker: Callable[[], FrameMasker],
         camera: VirtualCamera,
         size: Size,
     ) -> None:
         self.failure: DigitalMaskError | None = None
-        self._open_webcam = open_webcam
         self._camera = camera
         self._size = size
         self._closed = threading.Event()
@@ -69,7 +64,12 @@ class CameraFeed:
         self._recent: deque[tuple[float, float]] = deque(maxlen=240)  # when shown, seconds of lag
         self._pipeline = LivePipeline(make_masker, self._slot.put, size)
         self._threads = [
-            threading.Thread(target=self._watch, name="webcam", daemon=True),
+            threading.Thread(
+                target=hand_on_frames,
+                args=(open_webcam, self._pipeline.submit, self._closed, self._say),
+                name="webcam",
+                daemon=True,
+            ),
             threading.Thread(target=self._show, name="virtual-camera", daemon=True),
         ]
         for thread in self._threads:
@@ -102,20 +102,8 @@ class CameraFeed:
         self._threads[1].join(1.0)
         self._camera.close()
 
-    def _watch(self) -> None:
-        while not self._closed.is_set():
-            try:
-                with contextlib.closing(self._open_webcam()) as frames:  # type: ignore[type-var]
-                    for frame in frames:
-                        self._webcam = ""
-                        self._pipeline.submit(frame)
-                        if self._closed.is_set():
-                            return
-            except DigitalMaskError as error:
-                self._webcam = str(error)
-            except Exception as error:  # noqa: BLE001 - its message could quote the picture
-                self._webcam = f"the webcam failed ({type(error).__name__})"
-            self._closed.wait(_AGAIN_S)
+    def _say(self, trouble: str) -> None:
+        self._webcam = trouble
 
     def _show(self) -> None:
         while not self._closed.is_set():

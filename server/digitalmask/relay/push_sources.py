@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from yarl import URL
 
 from digitalmask.errors import (
     ConfigurationError,
-    DigitalMaskError,
     InvitationError,
     MediaError,
     SignallingError,
 )
+from digitalmask.media.live_source import OpenCamera, hand_on_frames
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.voice import VoiceWay
 from digitalmask.pipeline import FrameMasker, LivePipeline
@@ -36,7 +36,6 @@ from digitalmask.relay.whip_client import WhipClient
 # that stands still must not be shown for one that follows.
 _SILENCE_S = 3.0
 _LOOK_S = 0.25
-_CAMERA_AGAIN_S = 1.0  # between attempts to open a camera that has gone
 
 Submit = Callable[[PatientFrame], None]
 Play = Callable[[Submit, Voice], Coroutine[None, None, None]]
@@ -189,7 +188,7 @@ def film(path: Path, over_and_over: bool) -> Play:
     return play
 
 
-def webcam(open_webcam: Callable[[], Iterator[PatientFrame]], say: Callable[[str], None]) -> Play:
+def webcam(open_webcam: OpenCamera, say: Callable[[str], None]) -> Play:
     """A camera's frames as they come; one that goes is waited for, and the card is shown.
 
     open_webcam: its frames, until it goes (MediaError).
@@ -200,19 +199,16 @@ def webcam(open_webcam: Callable[[], Iterator[PatientFrame]], say: Callable[[str
         stopped = threading.Event()
         loop = asyncio.get_running_loop()
 
-        def watch() -> None:
-            while not stopped.is_set():
-                try:
-                    for frame in open_webcam():
-                        submit(frame)
-                        if stopped.is_set():
-                            return
-                except DigitalMaskError as error:
-                    if not stopped.is_set():
-                        loop.call_soon_threadsafe(say, f"{error}; waiting for the camera")
-                stopped.wait(_CAMERA_AGAIN_S)
+        def tell(trouble: str) -> None:
+            if trouble and not stopped.is_set():
+                loop.call_soon_threadsafe(say, f"{trouble}; waiting for the camera")
 
-        threading.Thread(target=watch, name="webcam", daemon=True).start()
+        threading.Thread(
+            target=hand_on_frames,
+            args=(open_webcam, submit, stopped, tell),
+            name="webcam",
+            daemon=True,
+        ).start()
         try:
             await asyncio.Event().wait()
         finally:
