@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import av
@@ -11,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.media.newest_slot import NewestSlot
+from digitalmask.relay.bit_rate import BitRate
 from digitalmask.relay.codecs import CodedMask, MaskEncoder
 
 _log = logging.getLogger(__name__)
 
 # Viewers ask for key frames in bursts when they come, and again while one is on its way.
 KEY_FRAME_INTERVAL_S = 0.5
-_RATE_OVER_S = 1.0
 # A picture that has fewer bits is not worth looking at: rather fewer pictures.
 _LEAST_BITS_PER_PIXEL = 0.015
 _FRAME_RATE = 30
@@ -46,7 +45,7 @@ class Encoding:
         self._key_wanted = threading.Event()
         self._key_interval_s = key_interval_s
         self._key_at_s = -key_interval_s
-        self._sizes: deque[tuple[float, int]] = deque()
+        self._rate = BitRate()
         self._left_out = 0
         self.encode_ms = 0.0  # of the last picture
         self._thread = threading.Thread(target=self._work, name="mask-encoder", daemon=True)
@@ -62,8 +61,7 @@ class Encoding:
 
     def sent_bit_s(self) -> float:
         """What was coded in the last second; from any thread."""
-        since_s = time.monotonic() - _RATE_OVER_S
-        return 8.0 * sum(size for at_s, size in list(self._sizes) if at_s >= since_s) / _RATE_OVER_S
+        return self._rate.bit_s()
 
     @property
     def replaced(self) -> int:
@@ -94,9 +92,7 @@ class Encoding:
             if coded.key:
                 self._key_at_s = now_s
                 self._key_wanted.clear()
-            self._sizes.append((now_s, len(coded.data)))
-            while now_s - self._sizes[0][0] > _RATE_OVER_S:
-                self._sizes.popleft()
+            self._rate.note(len(coded.data))
             if coded.data:
                 self._on_coded(self, coded)
 

@@ -1,19 +1,18 @@
 """A room's masks on their way from its relay into another service, coded as they are."""
 
 import time
-from collections import deque
 
 from aiortc import RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 from av import Packet
 
+from digitalmask.relay.bit_rate import BitRate
 from digitalmask.relay.codecs import CodedMask, examination_bit_s
 from digitalmask.relay.jitter_buffer import is_key_frame
 from digitalmask.relay.masked_video import MaskedVideoTrack
 from digitalmask.relay.peer import estimate_at_most, hand_on, key_frame_request
 from digitalmask.relay.whip_client import WhipClient
 
-_RATE_OVER_S = 1.0
 _LARGEST = (1920, 1080)
 
 
@@ -28,7 +27,7 @@ class ForwardedMask:
         self.track = MaskedVideoTrack(self)
         self._room: RTCPeerConnection | None = None
         self._apart = False
-        self._sizes: deque[tuple[float, int]] = deque()
+        self._rate = BitRate()
         self._shared_bit_s = 0
         self._heard_at_s = time.monotonic()
 
@@ -47,10 +46,7 @@ class ForwardedMask:
 
     def sent_bit_s(self) -> float:
         """What came in the last second."""
-        since_s = time.monotonic() - _RATE_OVER_S
-        while self._sizes and self._sizes[0][0] < since_s:
-            self._sizes.popleft()
-        return 8.0 * sum(size for _, size in self._sizes) / _RATE_OVER_S
+        return self._rate.bit_s()
 
     def silent_s(self) -> float:
         """For how long nothing has come."""
@@ -83,7 +79,7 @@ class ForwardedMask:
 
     def _take(self, data: bytes, timestamp: int) -> None:
         self._heard_at_s = time.monotonic()
-        self._sizes.append((self._heard_at_s, len(data)))
+        self._rate.note(len(data))
         self._shared_bit_s = max(self._shared_bit_s, int(self.sent_bit_s()))
         self.track.offer(CodedMask(data, timestamp, is_key_frame(data)))
 
