@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.processes import end
+
 NEEDED = ("dbus-daemon", "pipewire", "wireplumber", "gst-launch-1.0", "Xvfb")
 
 Picture = NDArray[np.uint8]
@@ -39,12 +41,7 @@ def running(command: list[str], env: dict[str, str], log: Path) -> Iterator[subp
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 @contextlib.contextmanager

