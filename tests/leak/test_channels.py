@@ -11,7 +11,6 @@ from pathlib import Path
 import av
 import moderngl
 import numpy as np
-import psutil
 import pytest
 from aiortc import MediaStreamTrack
 
@@ -26,6 +25,7 @@ from digitalmask.tracking.observation import FaceObservation
 from tests.leak.key import Catch, marked_ground
 from tests.leak.receiving import MarkedCamera, consultation
 from tests.pipeline.doubles import Hang, StageError, Stages
+from tests.processes import children
 
 SIZE = (320, 240)
 MARKED = marked_ground(SIZE)
@@ -188,11 +188,7 @@ async def test_masking_processes_that_are_killed_let_the_key_not_out(
     async with consultation(tmp_path, make, camera) as catch:
         await _watch_for(catch, 1.0, "processes of its own")
         for place in range(2):
-            halves = [
-                child
-                for child in psutil.Process().children()
-                if "masker_process" in " ".join(child.cmdline())
-            ]
+            halves = children("masker_process")
             halves[place % len(halves)].send_signal(signal.SIGKILL)
             await _watch_for(catch, 0.6, "one was killed")
     _search_what_was_said(catch, caplog, capfd)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from fractions import Fraction
 
-import psutil
 import pytest
 
 from digitalmask.media.frame_clock import FrameClock
@@ -16,6 +15,7 @@ from digitalmask.tracking import sessions
 from digitalmask.tracking.inference_process import InferenceProcess, shared_inference
 from digitalmask.tracking.networks import Networks, networks_on
 from digitalmask.tracking.sessions import make_session
+from tests.processes import children
 
 pytestmark = [
     pytest.mark.gl,
@@ -49,10 +49,9 @@ def test_a_patient_is_masked_through_it_and_without_it(process: InferenceProcess
         shown = [masker.mask(frame(number)) for number in range(5)]
         assert masker.provider.split(",")[0] in ("GPU", "CPU")
         assert ", OpenGL on " in masker.provider
-        for each in psutil.Process().children():
-            if "inference_process" in " ".join(each.cmdline()):
-                each.kill()
-                each.wait()
+        for each in children("inference_process"):
+            each.kill()
+            each.wait()
         shown += [masker.mask(frame(number)) for number in range(5, 10)]
         assert [each.card for each in shown] == [None] * 10
         assert masker.provider.startswith("CPU, ")

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import psutil
 import pytest
 
 from digitalmask.errors import ConfigurationError
 from digitalmask.pipeline.batch import Task, Way, mask_all, plan
 from tests.media.videos import plain, write_video
+from tests.processes import children
 
 
 @pytest.fixture
@@ -95,12 +95,9 @@ def test_a_file_that_ends_its_process_does_not_keep_the_others(tmp_path: Path) -
     ]
 
     def kill_first() -> None:
-        while not (masking := [each for each in psutil.Process().children() if masks(each)]):
+        while not (masking := children("spawn_main")):
             time.sleep(0.01)
         masking[0].kill()
-
-    def masks(process: psutil.Process) -> bool:
-        return any("spawn_main" in word for word in process.cmdline())
 
     killer = threading.Thread(target=kill_first)
     killer.start()

@@ -1,9 +1,7 @@
 """A masker in a process of its own: the same frames, and an end of it that ends nothing else."""
 
-import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -17,6 +15,7 @@ from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import Drawer, Follower
 from digitalmask.pipeline.masker_process import MaskerProcess
 from tests.pipeline.doubles import SKIN, Stages, camera_frame, shows_camera
+from tests.processes import children
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memfd_create")
 
@@ -66,16 +65,9 @@ def mask(masker: MaskerProcess, frame: PatientFrame) -> MaskedFrame:
     return masker.draw(masker.follow(frame))
 
 
-def children() -> list[psutil.Process]:
+def halves() -> list[psutil.Process]:
     """Those that read and those that draw, by turns, as they were started."""
-    found = []
-    for each in psutil.Process().children():
-        # One of an earlier test may end meanwhile.
-        with contextlib.suppress(psutil.Error):
-            line = each.cmdline()
-            if line and sys.executable in line[0] and "masker_process" in " ".join(line):
-                found.append(each)
-    return sorted(found, key=lambda each: each.create_time())
+    return children("masker_process")
 
 
 def test_what_comes_back_is_the_mask_with_the_frames_clock(
@@ -116,7 +108,7 @@ def test_a_process_that_is_killed_comes_back(
 ) -> None:
     masker = process("")
     mask(masker, camera_frame(1.0))
-    killed = children()[number]
+    killed = halves()[number]
     killed.send_signal(signal.SIGKILL)
     while killed.is_running() and killed.status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
@@ -130,12 +122,12 @@ def test_a_process_that_is_killed_comes_back(
 def test_what_keeps_it_from_starting_is_said_in_its_own_words() -> None:
     with pytest.raises(AssetError, match="the network is not here"):
         processes("missing")
-    assert not any(each.is_running() for each in children())
+    assert not any(each.is_running() for each in halves())
 
 
 def test_it_ends_with_its_relay(process: Callable[[str], MaskerProcess]) -> None:
     masker = process("")
-    others = children()
+    others = halves()
     masker.close()
     assert len(others) == 2
     assert not any(each.is_running() for each in others)

@@ -17,6 +17,7 @@ from digitalmask.tracking import inference_process, sessions
 from digitalmask.tracking.inference_process import InferenceProcess, connect
 from digitalmask.tracking.networks import Networks, cpu_networks, networks_on, with_spare
 from digitalmask.tracking.sessions import make_session
+from tests.processes import children
 from tests.tracking.doubles import ChosenNetwork, chosen_networks
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="needs memfd_create")
@@ -94,12 +95,7 @@ def said(networks: Networks, number: float) -> tuple[float, int]:
 
 def child() -> psutil.Process:
     """The one that was started last."""
-    own = (
-        each
-        for each in psutil.Process().children()
-        if "inference_process" in " ".join(each.cmdline())
-    )
-    return max(own, key=lambda each: each.create_time())
+    return children("inference_process")[-1]
 
 
 def until(condition: Callable[[], bool], patience_s: float = 15.0) -> None:
