@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.assets.head import Head
+from digitalmask.compiled import compiled
 from digitalmask.mask_state import EXPRESSIONS, MaskState, RestAsymmetry
 
 Floats = NDArray[np.float32]
@@ -78,8 +79,22 @@ class Displacement:
     def move(self, points: Floats, state: MaskState) -> None:
         """Put a state's expression and resting asymmetry, in place, into the vertices (V, 3)."""
         weights = np.concatenate([state.expression, _hangs(state.rest)], dtype=np.float32)
-        if weights.any():
-            points[self.moving] += (weights @ self.directions_mm).reshape(-1, 3)
+        _displace(points, self.moving, self.directions_mm, weights)
+
+
+@compiled("void(f4[:,::1], i8[::1], f4[:,::1], f4[::1])")
+def _displace(
+    points: Floats, moving: NDArray[np.int64], directions_mm: Floats, weights: Floats
+) -> None:
+    moved = np.zeros(directions_mm.shape[1], np.float32)
+    for i in range(len(weights)):
+        weight, direction = weights[i], directions_mm[i]
+        if weight != 0.0:
+            for j in range(len(moved)):
+                moved[j] += weight * direction[j]
+    for i in range(len(moving)):
+        for axis in range(3):
+            points[moving[i], axis] += moved[3 * i + axis]
 
 
 def _hangs(rest: RestAsymmetry) -> Floats:

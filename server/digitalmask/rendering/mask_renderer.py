@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial.transform import Rotation
 
 from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, TEETH, Head
 from digitalmask.errors import RenderingError
@@ -19,10 +18,10 @@ from digitalmask.opengl import finisher, offscreen_context
 from digitalmask.rendering import shaders
 from digitalmask.rendering.backdrop import backdrop
 from digitalmask.rendering.complexion import Complexion
-from digitalmask.rendering.displacement import Displacement
-from digitalmask.rendering.eyelids import Eyelids, LidMargins, gaze_axis, move_lids
+from digitalmask.rendering.eyelids import LidMargins, gaze_axis
 from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
 from digitalmask.rendering.inset import Inset, lay_eyes
+from digitalmask.rendering.posed_head import HeadPoser, PosedHead, margins_of, strip_places
 from digitalmask.rendering.readback import Readback
 
 Floats = NDArray[np.floating]
@@ -50,11 +49,8 @@ _RECENTRE_SHARE = 0.55
 _MARGIN_MM = 9.0  # lashes, and what lies between the vertices that are looked at
 # In radii of the ball: beyond the corners of the lids, within the temple.
 _FLANGE_REACH, _FLANGE_FRONT = 1.17, 0.24
-_LASH_ROOT_MM = 0.15
-# The lids' margins: rows of vertices from the skin's edge to the ball, and what they are made of.
-_STRIP_ROWS = 3
-_RIM = TEETH + 1  # beside the parts of `Head.part`
-# Light that reaches them, from the skin's edge to the ball: the upper ones face down.
+_RIM = TEETH + 1  # what the lids' margins are made of, beside the parts of `Head.part`
+# Light that reaches them, row by row from the skin's edge to the ball: the upper ones face down.
 _RIM_OCCLUSION = ((0.60, 0.45, 0.28), (0.95, 0.85, 0.50))
 _MARGIN_PLACES = 12  # along the lids, as the eye's shader has them
 # Places and lengths of the shaders' uniform blocks.
@@ -105,7 +101,7 @@ class _View:
         width, height = size
         frame_mm = max(_FRAME_HEIGHT_MM, _FRAME_WIDTH_MM * height / width)
         turn = np.asarray(state.rotation, np.float64)
-        neck_turn = Rotation.from_rotvec(_NECK_SHARE * Rotation.from_matrix(turn).as_rotvec())
+        neck_turn, _ = cv2.Rodrigues(_NECK_SHARE * cv2.Rodrigues(turn)[0])
         place = np.array(state.offset_mm) + (0.0, _EYES_ABOVE_MIDDLE_MM)
         # Part of the way that the skull would swing about the eyes is taken back, so that a head
         # that stays turned away stays in the picture.
@@ -113,7 +109,7 @@ class _View:
         place = place - _RECENTRE_SHARE * (turn @ skull - skull)[:2]
         return cls(
             turn=turn,
-            neck_turn=neck_turn.as_matrix(),
+            neck_turn=np.asarray(neck_turn, np.float64),
             place=place,
             scale=np.array([2 * height / width / frame_mm, 2 / frame_mm]),
         )
@@ -202,31 +198,18 @@ class MaskRenderer:
         self._gl = offscreen_context(device_index)
         self._readback = Readback(self._gl)
         self._large: moderngl.Framebuffer | None = None
-        self._eyelids = tuple(Eyelids.of(head, eye) for eye in (RIGHT, LEFT))
-        points, triangles = head.vertices_mm, head.triangles
-        strips = _strip_triangles(head, self._eyelids)
-        triangles = np.concatenate([triangles, strips])
-        points = np.concatenate([points, np.zeros((_strip_vertices(head), 3), np.float32)])
-        self._displacement = Displacement.of(head)
-        self._points = np.zeros_like(points)
+        self._poser = HeadPoser(head)
         self._outermost = _outermost(head)
-        # Gums and teeth keep their light: what the jaw turns them by is not seen.
-        moves = np.ones(len(points), bool)
-        moves[: len(head.vertices_mm)] = False
-        moves[self._displacement.moving] = True
-        for lids in self._eyelids:
-            moves[lids.rig.vertices] = True
-        moves[: len(head.vertices_mm)] &= head.part == SKIN
-        self._normals = _Normals.of(points, triangles, moves)
         self._identity_target: moderngl.Framebuffer | None = None
         try:
             with self._gl:
-                self._build(points, triangles)
+                self._build()
         except moderngl.Error as error:
             raise RenderingError(f"OpenGL 3.3 is needed: {error}") from None
 
-    def _build(self, points: Floats, triangles: NDArray[np.int32]) -> None:
+    def _build(self) -> None:
         gl, head = self._gl, self._head
+        points, triangles = self._poser.rest_mm, self._poser.triangles
         self._view_block = gl.buffer(reserve=_VIEW_BYTES, dynamic=True)
         self._view_block.bind_to_uniform_block(_VIEW_BLOCK)
         # One for each eye, filled before anything is drawn: what is being drawn from is not
@@ -243,11 +226,8 @@ class MaskRenderer:
             [head.occlusion, head.brow_mm, head.lip_mm, head.part.astype(np.float32)], axis=1
         )
         rims = [
-            np.tile(np.array([light, -8, -8, _RIM], np.float32), (_strip_places(margin), 1))
-            for rig in head.lids
-            for margin, lights in zip(
-                (rig.upper_margin, rig.lower_margin), _RIM_OCCLUSION, strict=True
-            )
+            np.tile(np.array([light, -8, -8, _RIM], np.float32), (strip_places(margin), 1))
+            for margin, lights in zip(margins_of(head), 2 * _RIM_OCCLUSION, strict=True)
             for light in lights
         ]
         marks = np.concatenate([marks, *rims])
@@ -264,9 +244,7 @@ class MaskRenderer:
         )
         pairs = points[head.lip_pairs]
         self._lips_rest_mm = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
-        self._moving = np.zeros((len(points), 6), np.float32)
-        self._moving[:, 3:] = _normals_of(points, triangles)
-        self._moving_buffer = gl.buffer(reserve=self._moving.nbytes, dynamic=True)
+        self._moving_buffer = gl.buffer(reserve=24 * len(points), dynamic=True)
         still_buffer = gl.buffer(still.tobytes())
 
         def skin_mesh(
@@ -304,21 +282,12 @@ class MaskRenderer:
             gl.vertex_array(program, [(cap_buffer, "3f", "unit")], cap_order)
             for program in (eye, eye_identity)
         )
-        self._lash_points = [self._lash_ribbon(eye) for eye in (RIGHT, LEFT)]
-        count = sum(len(ribbon) for ribbon in self._lash_points)
-        self._lash_buffer = gl.buffer(reserve=count * 24, dynamic=True)
-        order, first = [], 0
-        for rig in head.lids:
-            for margin in (rig.upper_margin, rig.lower_margin):
-                for i in range(len(margin) - 1):
-                    for j in range(2):
-                        a = first + i * 3 + j
-                        order += [a, a + 1, a + 4, a, a + 4, a + 3]
-                first += 3 * len(margin)
+        lashes = self._poser.lash_triangles
+        self._lash_buffer = gl.buffer(reserve=24 * (int(lashes.max()) + 1), dynamic=True)
         self._lash_mesh = gl.vertex_array(
             lash,
             [(self._lash_buffer, "3f 3f", "point", "along")],
-            gl.buffer(np.array(order, np.int32).tobytes()),
+            gl.buffer(lashes.tobytes()),
         )
 
     def _neck(self, points: Floats) -> Floats:
@@ -329,48 +298,6 @@ class MaskRenderer:
         share = np.asarray(share * share * (3 - 2 * share))
         share[: len(self._head.part)] *= self._head.part == SKIN
         return share
-
-    def _lash_ribbon(self, eye: int) -> Floats:
-        """What stays the same of one eye's lashes: (N, 3) along, N = 3 a margin vertex."""
-        rig = self._head.lids[eye]
-        ribbons = []
-        for margin, strength in ((rig.upper_margin, 0.66), (rig.lower_margin, 0.26)):
-            place = self._head.vertices_mm[margin]
-            run = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(place, axis=0), axis=1))])
-            share = run / run[-1]
-            # Thinning out towards the inner corner.
-            there = np.clip(share / 0.18, 0, 1) * np.clip((1 - share) / 0.03, 0.4, 1)
-            ribbon = np.empty((len(margin), 3, 3))
-            ribbon[..., 0] = (0.0, 0.5, 1.0)
-            ribbon[..., 1] = run[:, None]
-            ribbon[..., 2] = strength * there[:, None]
-            ribbons.append(ribbon.reshape(-1, 3))
-        return np.concatenate(ribbons)
-
-    def _lash_places(self, points: Floats, eye: int) -> Floats:
-        """Where one eye's lashes stand: roots on the margins, curving out and away from the eye."""
-        rig, centre = self._head.lids[eye], self._head.eye_centres_mm[eye]
-        lateral = np.sign(centre[0])
-        places = []
-        for margin, length_mm, sense in (
-            (rig.upper_margin, 6.0, 1.0),
-            (rig.lower_margin, 3.0, -1.0),
-        ):
-            root = points[margin]
-            out = root - centre
-            out = out / np.linalg.norm(out, axis=1, keepdims=True)
-            share = np.linspace(0, 1, len(margin))[:, None]
-            # Along the lid's surface, away from the opening, fanning out to both sides.
-            aside = np.array([1.0, 0, 0]) * lateral * (share - 0.38) * 1.1
-            away = np.array([0, sense, 0]) + aside
-            away = away - (away * out).sum(1, keepdims=True) * out
-            away = away / np.linalg.norm(away, axis=1, keepdims=True)
-            length = length_mm * (0.45 + 0.55 * np.clip(share / 0.45, 0, 1))
-            root = root + _LASH_ROOT_MM * out
-            middle = root + length * (0.50 * out + 0.10 * away)
-            tip = root + length * (0.78 * out + 0.46 * away)
-            places.append(np.stack([root, middle, tip], axis=1).reshape(-1, 3))
-        return np.concatenate(places)
 
     def _program(self, vertex_shader: str, fragment_shader: str) -> moderngl.Program:
         vertex_shader, fragment_shader = (
@@ -409,9 +336,9 @@ class MaskRenderer:
         try:
             # Another renderer of this thread may have made its own context the current one.
             with self._gl:
-                points, margins = self._pose(state)
+                posed = self._pose(state)
                 view = _View.of(state, size)
-                left, top, right, bottom = view.box(points[self._outermost], size)
+                left, top, right, bottom = view.box(posed.vertices[self._outermost, :3], size)
                 across, down = self._sampled(right - left), self._sampled(bottom - top)
                 drawn = self._target(across, down)
                 drawn.viewport = (
@@ -420,7 +347,7 @@ class MaskRenderer:
                     self._sampled(width),
                     self._sampled(height),
                 )
-                self._render(state, points, margins, view, drawn)
+                self._render(state, posed, view, drawn)
                 self._readback.begin(drawn, across, down)
                 rgb = backdrop(size).copy()
                 samples = self._readback.end()
@@ -450,7 +377,7 @@ class MaskRenderer:
         width, height = size
         try:
             with self._gl:
-                _, margins = self._pose(state)
+                posed = self._pose(state)
                 view = _View.of(state, size)
                 target = self._identity_target
                 if target is None or target.size != size:
@@ -464,7 +391,7 @@ class MaskRenderer:
                     self._identity_target = target
                 self._view_block.write(view.block())
                 for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-                    self._write_eye(eye, seen, margins[eye], view)
+                    self._write_eye(eye, seen, posed.margins[eye], view)
                 target.use()
                 target.clear(0, 0, 0, GROUND)
                 self._gl.disable(moderngl.BLEND)
@@ -487,49 +414,24 @@ class MaskRenderer:
         """Give the context back."""
         self._gl.release()
 
-    def _pose(self, state: MaskState) -> tuple[Floats, list[LidMargins]]:
-        """The head's vertices in the head frame, expression and lids put in; fills the buffers."""
-        head = self._head
-        every = self._points
-        points = every[: len(head.vertices_mm)]
-        points[:] = head.vertices_mm
-        self._displacement.move(points, state)
-        margins = [
-            move_lids(points, self._eyelids[eye], seen)
-            for eye, seen in ((RIGHT, state.right), (LEFT, state.left))
-        ]
-        first = len(head.vertices_mm)
-        for posed in margins:
-            for edge, strip in (
-                (posed.upper, posed.upper_strip),
-                (posed.lower, posed.lower_strip),
-            ):
-                for row in range(_STRIP_ROWS):
-                    share = row / (_STRIP_ROWS - 1)
-                    every[first : first + len(edge)] = edge + share * (strip - edge)
-                    first += len(edge)
-        self._moving[:, :3] = every
-        self._moving[self._normals.vertices, 3:] = self._normals.at(every)
-        self._moving_buffer.write(self._moving)
-        lashes = [
-            np.concatenate([self._lash_places(points, eye), self._lash_points[eye]], axis=1)
-            for eye in (RIGHT, LEFT)
-        ]
-        self._lash_buffer.write(np.concatenate(lashes).astype(np.float32).tobytes())
-        return points, margins
+    def _pose(self, state: MaskState) -> PosedHead:
+        """Poses the head; fills the buffers."""
+        posed = self._poser.pose(state)
+        self._moving_buffer.write(posed.vertices)
+        self._lash_buffer.write(posed.lashes)
+        return posed
 
     def _render(
         self,
         state: MaskState,
-        points: Floats,
-        margins: list[LidMargins],
+        posed: PosedHead,
         view: "_View",
         drawn: moderngl.Framebuffer,
     ) -> None:
         gl = self._gl
         self._view_block.write(view.block())
         for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
-            self._write_eye(eye, seen, margins[eye], view)
+            self._write_eye(eye, seen, posed.margins[eye], view)
         drawn.use()
         drawn.clear()
         gl.disable(moderngl.BLEND)
@@ -537,7 +439,7 @@ class MaskRenderer:
         gl.front_face = "cw"  # rows run downwards, which turns every triangle over
         self._border_mesh.render()
         self._skin_mesh.render()
-        pairs = points[self._head.lip_pairs]
+        pairs = posed.vertices[self._head.lip_pairs, :3]
         parted = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1) - self._lips_rest_mm
         if parted.max() > _LIPS_PARTED_MM:
             self._teeth_mesh.render()
@@ -563,10 +465,11 @@ class MaskRenderer:
         """Fills the shaders' block `Eye`."""
         head = self._head
         centre = head.eye_centres_mm[eye].astype(np.float64)
-        axis = gaze_axis(seen)
-        right = np.cross([0.0, 1.0, 0.0], axis)
-        right /= np.linalg.norm(right)
-        gaze = np.stack([right, np.cross(axis, right), axis])
+        x, y, z = gaze_axis(seen)
+        level = np.hypot(x, z)
+        gaze = np.array(
+            [(z / level, 0.0, -x / level), (-x * y / level, level, -y * z / level), (x, y, z)]
+        )
         camera = _DISTANCE_MM * view.turn[2] - centre
         ends, upper, lower = _margin_heights(margins, centre)
         heights = np.zeros((len(upper), 4), np.float32)
@@ -576,86 +479,6 @@ class MaskRenderer:
         self._eye_blocks[eye].write(
             _columns(gaze.T) + np.array(rest, np.float32).tobytes() + heights.tobytes()
         )
-
-
-def _strip_vertices(head: Head) -> int:
-    margins = [margin for rig in head.lids for margin in (rig.upper_margin, rig.lower_margin)]
-    return _STRIP_ROWS * sum(_strip_places(margin) for margin in margins)
-
-
-def _strip_places(margin: NDArray[np.int32]) -> int:
-    """A margin's vertices and the eye's two corners."""
-    return len(margin) + 2
-
-
-def _strip_triangles(head: Head, eyelids: tuple[Eyelids, ...]) -> NDArray[np.int32]:
-    """The lids' margins; their vertices follow the head's, row by row, as `_pose` puts them."""
-    first, triangles = len(head.vertices_mm), []
-    for lids in eyelids:
-        # The upper margin faces down and the lower one up.
-        medial_is_right = lids.centre[0] < 0
-        for margin, upper in zip(lids.margins, (True, False), strict=True):
-            count = len(margin) + 2
-            for row in range(_STRIP_ROWS - 1):
-                for i in range(count - 1):
-                    a = first + row * count + i
-                    quad = [(a, a + 1, a + count), (a + 1, a + count + 1, a + count)]
-                    turned = upper != medial_is_right
-                    triangles += [t[::-1] if turned else t for t in quad]
-            first += _STRIP_ROWS * count
-    return np.array(triangles, np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class _Normals:
-    """The normals that change, and the triangles that they are sums of.
-
-    vertices: (n,). corners: (3, t). gather: (n, t), which triangles meet in which vertex.
-    """
-
-    vertices: NDArray[np.int64]
-    corners: NDArray[np.intp]
-    gather: csr_array
-
-    @classmethod
-    def of(
-        cls, points: Floats, triangles: NDArray[np.int32], moves: NDArray[np.bool_]
-    ) -> "_Normals":
-        changes = np.zeros(len(points), bool)
-        changes[triangles[moves[triangles].any(axis=1)]] = True
-        vertices = np.flatnonzero(changes)
-        live = triangles[changes[triangles].any(axis=1)]
-        where = np.full(len(points), -1)
-        where[vertices] = np.arange(len(vertices))
-        rows = where[live].ravel()
-        faces = np.repeat(np.arange(len(live)), 3)
-        gather = csr_array(
-            (np.ones(np.count_nonzero(rows >= 0), np.float32), (rows[rows >= 0], faces[rows >= 0])),
-            shape=(len(vertices), len(live)),
-        )
-        return cls(vertices, np.ascontiguousarray(live.T, np.intp), gather)
-
-    def at(self, points: Floats) -> Floats:
-        """(n, 3), weighted by the triangles' areas, not of unit length."""
-        return np.asarray(self.gather @ _face_normals(points, self.corners))
-
-
-def _face_normals(points: Floats, corners: NDArray[np.intp]) -> Floats:
-    x, y, z = np.ascontiguousarray(points.T)
-    a, b, c = corners
-    xa, ya, za = x[a], y[a], z[a]
-    ux, uy, uz = x[b] - xa, y[b] - ya, z[b] - za
-    vx, vy, vz = x[c] - xa, y[c] - ya, z[c] - za
-    face = np.empty((len(a), 3), points.dtype)
-    face[:, 0] = uy * vz - uz * vy
-    face[:, 1] = uz * vx - ux * vz
-    face[:, 2] = ux * vy - uy * vx
-    return face
-
-
-def _normals_of(points: Floats, triangles: NDArray[np.int32]) -> Floats:
-    everywhere = np.ones(len(points), bool)
-    return _Normals.of(points, triangles, everywhere).at(points)
 
 
 def _middles_of_pieces(points: Floats, triangles: NDArray[np.int32]) -> Floats:
