@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.compiled import compiled
 from digitalmask.mask_state import EXPRESSIONS
 
 Floats = NDArray[np.float64]
@@ -109,18 +110,27 @@ class ExpressionBasis:
         return bounded_least_squares(normal, right + _TRUST_IN_SCORES_MM2 * scores, start)
 
 
+@compiled("f8[::1](f8[:,::1], f8[::1], f8[::1])")
 def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Floats:
     """Minimise x'Nx/2 - r'x for 0 <= x <= 1 by active sets, from `start`."""
-    x: Floats = np.minimum(np.maximum(start, 0.0), 1.0)
+    count = len(start)
+    x = np.minimum(np.maximum(start, 0.0), 1.0)
     for _ in range(_STEPS):
         gradient = normal @ x - right
-        free = ~(((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0)))
-        if not free.any():
+        held = ((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
+        free = np.flatnonzero(~held)
+        if len(free) == 0:
             break
-        step = np.zeros_like(x)
-        step[free] = np.linalg.solve(normal[np.ix_(free, free)], -gradient[free])
-        moved: Floats = np.minimum(np.maximum(x + step, 0.0), 1.0)
-        if np.abs(moved - x).max() < 1e-3:
-            return moved
+        system, wanted = np.empty((len(free), len(free))), np.empty(len(free))
+        for i, row in enumerate(free):
+            wanted[i] = -gradient[row]
+            for j, column in enumerate(free):
+                system[i, j] = normal[row, column]
+        step = np.zeros(count)
+        step[free] = np.linalg.solve(system, wanted)
+        moved = np.minimum(np.maximum(x + step, 0.0), 1.0)
+        settled = np.abs(moved - x).max() < 1e-3
         x = moved
+        if settled:
+            break
     return x

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.anatomy.pose import Pinhole, Pose
+from digitalmask.compiled import compiled
 from digitalmask.tracking.observation import EyeOutline
 
 Floats = NDArray[np.float64]
@@ -45,32 +46,62 @@ def read_eye(
 
     scale: of this pose over real millimetres.
     """
-    pupil = _on_sphere(
-        pose, pinhole, outline.iris_px[None], centre_mm, LIMBUS_FROM_CENTRE_MM * scale
-    )[0]
-    direction = (pupil - centre_mm) / np.linalg.norm(pupil - centre_mm)
-    gaze = np.degrees([np.arctan2(direction[0], direction[2]), np.arcsin(direction[1])])
-    heights = []
-    for margin in (outline.upper_px, outline.lower_px):
-        places = _on_sphere(pose, pinhole, margin, centre_mm, _LIDS_FROM_CENTRE_MM * scale)
-        share = np.abs(places[:, 0] - places[0, 0])
-        share = np.maximum.accumulate(share / max(float(share[-1]), 1e-6))
-        heights.append(np.interp(_ALONG, share, places[:, 1] - pupil[1]) / scale)
-    return EyeReading(gaze, heights[0], heights[1])
+    read = _read(
+        np.ascontiguousarray(pose.rotation),
+        pose.translation_mm,
+        np.ascontiguousarray(pinhole.slopes(outline.iris_px[None])[0]),
+        pinhole.slopes(outline.upper_px),
+        pinhole.slopes(outline.lower_px),
+        centre_mm,
+        scale,
+    )
+    return EyeReading(read[:2], read[2:5], read[5:])
 
 
+@compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[::1], f8)")
 def _on_sphere(
-    pose: Pose, pinhole: Pinhole, places_px: Floats, centre_mm: Floats, radius_mm: float
+    rotation: Floats, translation: Floats, slopes: Floats, centre_mm: Floats, radius_mm: float
 ) -> Floats:
-    """(n, 3) where the rays through places of the frame meet a sphere, in the head frame.
+    """(n, 3) where the rays of slopes (n, 2) meet a sphere, in the head frame.
 
     A ray that misses it (an extreme gaze, the corners of the lids, noise) takes its nearest place.
     """
-    camera = -pose.translation_mm @ pose.rotation
-    slopes = pinhole.slopes(places_px)
-    rays = slopes @ pose.rotation[:2] - pose.rotation[2]
-    rays /= np.sqrt((slopes[:, :1] ** 2 + slopes[:, 1:] ** 2) + 1.0)
+    camera = -(translation @ rotation)
     towards = camera - centre_mm
-    along = rays @ towards
-    root = along * along - float(towards @ towards) + radius_mm * radius_mm
-    return np.asarray(camera + rays * (-along - np.sqrt(np.maximum(root, 0.0)))[:, None])
+    far = towards @ towards - radius_mm**2
+    places = np.empty((len(slopes), 3))
+    for i in range(len(slopes)):
+        x, y = slopes[i]
+        ray = (x * rotation[0] + y * rotation[1] - rotation[2]) / np.sqrt(x * x + y * y + 1.0)
+        along = ray @ towards
+        places[i] = camera - (along + np.sqrt(max(along**2 - far, 0.0))) * ray
+    return places
+
+
+@compiled("f8[::1](f8[:,::1], f8[::1], f8[::1], f8[:,::1], f8[:,::1], f8[::1], f8)")
+def _read(
+    rotation: Floats,
+    translation: Floats,
+    iris: Floats,
+    upper: Floats,
+    lower: Floats,
+    centre_mm: Floats,
+    scale: float,
+) -> Floats:
+    """`read_eye` on slopes: gaze, the upper margin's and the lower margin's heights."""
+    read = np.empty(8)
+    pupil = _on_sphere(
+        rotation, translation, iris.reshape(1, 2), centre_mm, LIMBUS_FROM_CENTRE_MM * scale
+    )[0]
+    direction = pupil - centre_mm
+    direction /= np.sqrt(direction @ direction)
+    read[0] = np.degrees(np.arctan2(direction[0], direction[2]))
+    read[1] = np.degrees(np.arcsin(direction[1]))
+    for lid, margin in enumerate((upper, lower)):
+        places = _on_sphere(rotation, translation, margin, centre_mm, _LIDS_FROM_CENTRE_MM * scale)
+        share = np.abs(places[:, 0] - places[0, 0]) / max(abs(places[-1, 0] - places[0, 0]), 1e-6)
+        for i in range(1, len(share)):
+            share[i] = max(share[i], share[i - 1])
+        heights = np.interp(_ALONG, share, places[:, 1] - pupil[1])
+        read[2 + 3 * lid : 5 + 3 * lid] = heights / scale
+    return read

@@ -13,7 +13,7 @@ from math import hypot
 import numpy as np
 from numpy.typing import NDArray
 
-from digitalmask.anatomy.pose import Pose, pose_jacobian, start_pose, turn
+from digitalmask.anatomy.pose import Pose, start_pose, turn
 from digitalmask.anatomy.smoothing import SlowMean
 from digitalmask.assets.landmark_model import LandmarkModel, view_terms
 
@@ -25,7 +25,7 @@ _TIME_CONSTANT_S = 20.0
 # drawing has, and nodded by 8 degrees with all of it.
 _FRAME_SHARE = 0.4
 _FIRST_STEPS, _STEPS = 10, 3
-_OUTLIER = 3.0  # standard deviations at which a point begins to lose its say
+_OUTLIER = 3.0  # standard deviations
 # A hand before the face leaves rests that were never learned from.
 _LARGEST_REST_MM = 8.0
 _LARGEST_TURN_DEG, _LARGEST_SHIFT_MM = 12.0, 12.0
@@ -108,24 +108,11 @@ class HeadFit:
 
 
 def fit_average(model: LandmarkModel, pose: Pose, slopes: Floats, steps: int) -> PlainFit:
-    """Gauss-Newton from `pose` on the points that tell it, reweighted against outliers
-    (Geman-McClure).
-    """
+    """The fit from `pose`, on the points that tell it."""
     rigid = model.rigid
     terms = upright_view(pose)[1]
     variance = np.exp(terms @ model.log_variance[:, rigid])
-    shape, told = model.mean_mm[rigid], slopes[rigid]
-    for _ in range(steps):
-        depth = -float(pose.translation_mm[2])
-        residual = (told - _seen(pose, shape)) * depth
-        missed = np.einsum("nk,nk->n", residual, residual)
-        weight = 1.0 / (variance * (1.0 + missed / variance / _OUTLIER**2) ** 2)
-        jacobian = pose_jacobian(pose, shape) * depth
-        weighted = (jacobian * weight[:, None, None]).reshape(-1, 6)
-        normal = weighted.T @ jacobian.reshape(-1, 6)
-        normal[np.diag_indices(6)] *= 1.0 + 1e-9
-        step = np.linalg.solve(normal, weighted.T @ residual.reshape(-1))
-        pose = Pose(turn(step[:3]) @ pose.rotation, pose.translation_mm + step[3:])
+    pose = pose.refined(model.mean_mm[rigid], slopes[rigid], variance, _OUTLIER, steps)
     upright, terms = upright_view(pose)
     depth = -float(pose.translation_mm[2])
     rest = slopes - _seen(pose, model.mean_mm)

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.compiled import compiled
+
 Floats = NDArray[np.float64]
 
 # A webcam's field of view is not in its stream; 53 degrees across the longer side is the middle
@@ -60,6 +62,27 @@ class Pose:
         depth = -self.apply(model_mm)[:, 2]
         camera = np.stack([slopes[:, 0] * depth, slopes[:, 1] * depth, -depth], axis=1)
         return np.asarray((camera - self.translation_mm) @ self.rotation)
+
+    def refined(
+        self, model_mm: Floats, slopes: Floats, variance_mm2: Floats, outlier: float, steps: int
+    ) -> "Pose":
+        """The pose from which points (n, 3) of the head are seen at slopes (n, 2), by so many
+        steps of Gauss-Newton, reweighted against outliers (Geman-McClure).
+
+        variance_mm2: (n,) of the points. outlier: standard deviations at which a point begins to
+        lose its say.
+        """
+        return Pose(
+            *_refined(
+                np.ascontiguousarray(self.rotation),
+                self.translation_mm,
+                np.ascontiguousarray(model_mm),
+                np.ascontiguousarray(slopes),
+                variance_mm2,
+                outlier,
+                steps,
+            )
+        )
 
     def toward_camera(self) -> Floats:
         """Unit vector in the head frame from the head's origin to the camera."""
@@ -114,21 +137,61 @@ def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
     return Pose(rotation, origin - rotation @ middle_model)
 
 
-def pose_jacobian(pose: Pose, model_mm: Floats) -> Floats:
-    """(n, 2, 6): how the slopes of points (n, 3) go with a small turn about the head's origin
-    (radians, camera's axes), and with a shift of the head (mm).
-    """
-    turned = model_mm @ pose.rotation.T
-    camera = turned + pose.translation_mm
-    inverse_depth = 1.0 / np.maximum(-camera[:, 2], 1.0)
-    seen = camera[:, :2] * inverse_depth[:, None]
-    jacobian = np.zeros((len(model_mm), 2, 6))
-    for axis in range(2):
-        # The slope's derivative to the place, then to the rotation.
-        place = jacobian[:, axis, 3:]
-        place[:, axis] = inverse_depth
-        place[:, 2] = seen[:, axis] * inverse_depth
-        for turning in range(3):
-            a, b = (turning + 1) % 3, (turning + 2) % 3
-            jacobian[:, axis, turning] = turned[:, a] * place[:, b] - turned[:, b] * place[:, a]
-    return jacobian
+@compiled("f8[:,::1](f8, f8, f8)")
+def _turn(x: float, y: float, z: float) -> Floats:
+    """`turn` of a small vector, radians."""
+    angle = np.sqrt(x * x + y * y + z * z)
+    sine, lost = 1.0, 0.5  # sin(angle) / angle and (1 - cos(angle)) / angle^2
+    if angle > 1e-6:
+        sine, lost = np.sin(angle) / angle, (1.0 - np.cos(angle)) / angle**2
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    turned: Floats = np.eye(3) + sine * cross + lost * (cross @ cross)
+    return turned
+
+
+@compiled("Tuple((f8[:,::1], f8[::1]))(f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[::1], f8, i8)")
+def _refined(
+    rotation: Floats,
+    translation: Floats,
+    model_mm: Floats,
+    slopes: Floats,
+    variance_mm2: Floats,
+    outlier: float,
+    steps: int,
+) -> tuple[Floats, Floats]:
+    """`Pose.refined` on what a pose holds."""
+    jacobian = np.empty((2, 6))
+    for _ in range(steps):
+        normal, right = np.zeros((6, 6)), np.zeros(6)
+        depth = -translation[2]
+        for i in range(len(model_mm)):
+            turned = rotation @ model_mm[i]
+            inverse_depth = 1.0 / max(-(turned[2] + translation[2]), 1.0)
+            missed = 0.0
+            residual = np.empty(2)
+            for axis in range(2):
+                seen = (turned[axis] + translation[axis]) * inverse_depth
+                residual[axis] = (slopes[i, axis] - seen) * depth
+                missed += residual[axis] ** 2
+                # The slope's derivative to the place, then to the rotation.
+                place = jacobian[axis, 3:]
+                place[:] = 0.0
+                place[axis] = inverse_depth * depth
+                place[2] = seen * inverse_depth * depth
+                for turning in range(3):
+                    a, b = (turning + 1) % 3, (turning + 2) % 3
+                    jacobian[axis, turning] = turned[a] * place[b] - turned[b] * place[a]
+            variance = variance_mm2[i]
+            weight = 1.0 / (variance * (1.0 + missed / variance / outlier**2) ** 2)
+            for axis in range(2):
+                for j in range(6):
+                    weighted = weight * jacobian[axis, j]
+                    right[j] += weighted * residual[axis]
+                    for k in range(6):
+                        normal[j, k] += weighted * jacobian[axis, k]
+        for j in range(6):
+            normal[j, j] *= 1.0 + 1e-9
+        step = np.linalg.solve(normal, right)
+        rotation = _turn(step[0], step[1], step[2]) @ rotation
+        translation = translation + step[3:]
+    return rotation, translation
