@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, TEETH, Head
+from digitalmask.compiled import compiled
 from digitalmask.errors import RenderingError
 from digitalmask.mask_state import EXPRESSIONS, EyeState, MaskState
 from digitalmask.media.frame_clock import FrameClock
@@ -198,6 +199,7 @@ class MaskRenderer:
         self._gl = offscreen_context(device_index)
         self._readback = Readback(self._gl)
         self._large: moderngl.Framebuffer | None = None
+        self._mean = np.empty(0, np.uint8)  # memory that is had anew for each frame costs more
         self._poser = HeadPoser(head)
         self._outermost = _outermost(head)
         self._identity_target: moderngl.Framebuffer | None = None
@@ -350,12 +352,16 @@ class MaskRenderer:
                 self._render(state, posed, view, drawn)
                 self._readback.begin(drawn, across, down)
                 rgb = backdrop(size).copy()
+                if self._mean.size < 4 * width * height:
+                    self._mean = np.empty(4 * width * height, np.uint8)
                 samples = self._readback.end()
         except moderngl.Error as error:
             raise RenderingError(f"OpenGL's context was lost: {error}") from None
         # Between samples, which are at most 1.5 to 2 a pixel, this is close to their mean.
-        mean = cv2.resize(samples, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
-        _lay(np.asarray(mean, np.uint8), rgb[top:bottom, left:right])
+        mean = self._mean[: (bottom - top) * (right - left) * 4]
+        mean = mean.reshape(bottom - top, right - left, 4)
+        cv2.resize(samples, mean.shape[1::-1], dst=mean, interpolation=cv2.INTER_LINEAR)
+        _lay(mean, rgb[top:bottom, left:right])
         if self._inset is Inset.EYES:
             camera = mask_camera(state, size)
             eyes_mm = self._head.eye_centres_mm + np.array([0.0, 0.0, self._head.eyeball_mm])
@@ -501,12 +507,21 @@ def _crosses(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
     return np.asarray((values.max(1) > low) & (values.min(1) < high))
 
 
+@compiled("void(u1[:,:,::1], u1[:,:,:])")
 def _lay(drawn: NDArray[np.uint8], ground: NDArray[np.uint8]) -> None:
     """Lay colours times cover (h, w, 4) on the ground (h, w, 3), in place."""
-    left = cv2.cvtColor(255 - drawn[..., 3], cv2.COLOR_GRAY2RGB)
-    cv2.multiply(ground, left, dst=left, scale=1 / 255)
-    cv2.add(left, cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB), dst=left)
-    ground[...] = left
+    height, width, _ = drawn.shape
+    for row in range(height):
+        for column in range(width):
+            cover = drawn[row, column, 3]
+            if cover == 255:
+                for colour in range(3):
+                    ground[row, column, colour] = drawn[row, column, colour]
+            elif cover > 0:
+                for colour in range(3):
+                    left = ground[row, column, colour] * (255 - np.int32(cover))
+                    laid = drawn[row, column, colour] + (left + 127) // 255
+                    ground[row, column, colour] = min(laid, 255)
 
 
 def _margin_heights(
