@@ -110,6 +110,33 @@ def test_a_smile_on_one_side_stays_on_that_side(head: Head) -> None:
     assert state.expression[EXPRESSIONS.index("mouthSmileRight")] < 0.15
 
 
+@pytest.mark.parametrize(
+    ("sides", "left"), [(("Left", "Right"), 0.9), (("Left",), 0.8)], ids=["even", "one side"]
+)
+def test_a_smile_that_is_held_does_not_fade(
+    head: Head, sides: tuple[str, ...], left: float
+) -> None:
+    """For as long as an examiner has it held, though the level at rest is learned anew.
+
+    Of one on one side a part comes to be taken for the side's height at rest, and is drawn as that.
+    """
+    names = [f"mouthSmile{side}" for side in sides]
+    smile = Truth(
+        expression=dict.fromkeys(names, 0.8), scores={score_of(name): 0.8 for name in names}
+    )
+    estimator = MaskEstimator(head)
+    settle(estimator, head, Truth(), 5.0)
+    shown = observe(head, smile)
+    for frame in range(30 * 15):
+        state = estimator.estimate(replace(shown, captured_at_s=5.0 + frame / 30))
+        if frame == 30:
+            first = state
+    for name in names:
+        place = EXPRESSIONS.index(name)
+        assert first.expression[place] > 0.5
+        assert state.expression[place] > left * first.expression[place]
+
+
 def test_an_open_jaw_is_seen_at_once(head: Head) -> None:
     estimator = MaskEstimator(head)
     settle(estimator, head, Truth())
