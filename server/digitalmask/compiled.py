@@ -3,7 +3,7 @@
 What a frame costs in numpy is less the arithmetic than how often numpy is called, and Python's
 lock is held meanwhile. A compiled function takes a tenth of that and lets go of the lock. It is
 compiled when its module is first imported, and kept beside the module (in the user's cache
-folder where that cannot be written to): `scripts/setup` has it done before anything is served.
+folder where that cannot be written to, nowhere where neither can): `scripts/setup` has it done before anything is served.
 A function is compiled anew when its own file has changed: what it calls must be in the same file.
 """
 
@@ -20,11 +20,16 @@ _FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 def compiled(*signatures: str) -> Callable[[F], F]:
     """Compile a function for these signatures of numba's: "f8(f4[:,::1], i8)", for example."""
-    compiler = numba.njit(
-        list(signatures), cache=True, nogil=True, error_model="numpy", fastmath=_FAST
-    )
 
     def compile_it(function: F) -> F:
-        return cast(F, compiler(function))
+        def compiler(cache: bool) -> Callable[[F], Callable[..., object]]:
+            return numba.njit(
+                list(signatures), cache=cache, nogil=True, error_model="numpy", fastmath=_FAST
+            )
+
+        try:
+            return cast(F, compiler(cache=True)(function))
+        except RuntimeError:  # there is nowhere to keep it
+            return cast(F, compiler(cache=False)(function))
 
     return compile_it
