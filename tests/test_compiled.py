@@ -10,7 +10,7 @@ from digitalmask.compiled import compiled
 
 def test_what_cannot_be_kept_is_compiled_all_the_same() -> None:
     names: dict[str, Callable[[float], float]] = {}
-    exec("def square(x): return x * x", names)  # noqa: S102 - a function that is in no file
+    exec("def square(x): return x * x", names)  # it is in no file
     assert compiled("f8(f8)")(names["square"])(3.0) == 9.0
 
 

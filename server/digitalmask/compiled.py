@@ -2,9 +2,9 @@
 
 What a frame costs in numpy is less the arithmetic than how often numpy is called, and Python's
 lock is held meanwhile. A compiled function takes a tenth of that and lets go of the lock. It is
-compiled when its module is first imported, and kept beside the module (in the user's cache
-folder where that cannot be written to, nowhere where neither can): `scripts/setup` has it done before anything is served.
-A function is compiled anew when its own file has changed: what it calls must be in the same file.
+compiled when its module is first imported (`scripts/setup` sees to it), and kept beside the module
+or, where that cannot be written to, in the user's cache folder. It is compiled anew when its own
+file has changed: what it calls must be in the same file.
 """
 
 from collections.abc import Callable
