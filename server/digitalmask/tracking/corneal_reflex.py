@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.compiled import compiled
 from digitalmask.tracking.observation import CornealReflexes, EyeOutline
+from digitalmask.tracking.region import cut_out
 
 Floats = NDArray[np.float64]
 
@@ -28,15 +30,11 @@ _LEAST_RISE, _FULL_RISE = 14.0, 200.0  # of 255, above what is usual so far from
 _LEAST_SUM = 3.0  # of full pixels of a cut
 _LEAST_LIKENESS = 0.6
 
-_GRID = np.mgrid[:_SIDE, :_SIDE].astype(np.float32)[::-1] - (_SIDE - 1) / 2
-_FROM_MIDDLE = np.hypot(*_GRID) / _RADIUS
-_INSIDE = (_FROM_MIDDLE < _INNER).astype(np.float32)
-_RING_AT = np.linspace(0.0, _INNER, _RINGS)
+_MIDDLE = (_SIDE - 1) / 2
+_GRID = np.mgrid[:_SIDE, :_SIDE][::-1] - _MIDDLE
+_RING_AT = np.linspace(0.0, _INNER * _RADIUS, _RINGS)
 _WAY = 2 * np.pi * np.arange(_RAYS) / _RAYS
-_POLAR_X, _POLAR_Y = (
-    np.asarray(_RADIUS * np.outer(_RING_AT, way) + (_SIDE - 1) / 2, np.float32)
-    for way in (np.cos(_WAY), np.sin(_WAY))
-)
+_POLAR_X, _POLAR_Y = (_MIDDLE + np.outer(_RING_AT, way(_WAY)) for way in (np.cos, np.sin))
 
 
 def find_reflexes(
@@ -47,7 +45,10 @@ def find_reflexes(
     for eye in (right, left):
         if eye.iris_radius_px < _LEAST_RADIUS_PX or eye.iris_sure < 0.5:
             return None
-        pattern = _bright_pattern(rgb, eye)
+        scale = eye.iris_radius_px / _RADIUS
+        x, y = (eye.iris_px - 0.5 - scale * _MIDDLE).tolist()
+        matrix = np.array([[scale, 0.0, x], [0.0, scale, y]])
+        pattern = _bright_pattern(cut_out(rgb, matrix, (_SIDE, _SIDE), cv2.BORDER_REPLICATE))
         if pattern.sum() < _LEAST_SUM:
             return None
         patterns.append(pattern)
@@ -68,20 +69,35 @@ def find_reflexes(
     return CornealReflexes(apart=apart / _RADIUS, middle=(middles[0] + middles[1]) / 2 / _RADIUS)
 
 
-def _bright_pattern(rgb: NDArray[np.uint8], eye: EyeOutline) -> NDArray[np.float32]:
+@compiled("f4[:,::1](u1[:,:,::1])")
+def _bright_pattern(cut: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(_SIDE, _SIDE) 0 to 1, how much brighter the cornea is than usual so far from its middle."""
-    scale = eye.iris_radius_px / _RADIUS
-    corner = eye.iris_px - 0.5 - scale * (_SIDE - 1) / 2
-    warp = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
-    cut = cv2.warpAffine(
-        rgb, warp, (_SIDE, _SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )  # fmt: skip
-    grey = cv2.transform(cut, np.array([[1 / 3, 1 / 3, 1 / 3]])).astype(np.float32)
-    rings = np.median(cv2.remap(grey, _POLAR_X, _POLAR_Y, cv2.INTER_LINEAR), axis=1)
-    usual = np.interp(_FROM_MIDDLE, _RING_AT, rings)
-    rise = (grey - usual - _LEAST_RISE) / (_FULL_RISE - _LEAST_RISE)
-    return np.asarray(np.clip(rise, 0.0, 1.0) * _INSIDE, np.float32)
+    grey = np.empty((_SIDE, _SIDE))
+    for row in range(_SIDE):
+        for column in range(_SIDE):
+            red, green, blue = cut[row, column, 0], cut[row, column, 1], cut[row, column, 2]
+            grey[row, column] = (np.float64(red) + np.float64(green) + np.float64(blue)) / 3.0
+    rings, ring = np.empty(_RINGS), np.empty(_RAYS)
+    for number in range(_RINGS):
+        for ray in range(_RAYS):
+            x, y = _POLAR_X[number, ray], _POLAR_Y[number, ray]
+            column, row = int(x), int(y)
+            right, down = x - column, y - row
+            upper = grey[row, column] * (1.0 - right) + grey[row, column + 1] * right
+            lower = grey[row + 1, column] * (1.0 - right) + grey[row + 1, column + 1] * right
+            ring[ray] = upper * (1.0 - down) + lower * down
+        rings[number] = np.median(ring)
+    pattern = np.zeros((_SIDE, _SIDE), np.float32)
+    for row in range(_SIDE):
+        for column in range(_SIDE):
+            away = np.hypot(row - _MIDDLE, column - _MIDDLE)
+            if away < _RING_AT[-1]:
+                place = away / _RING_AT[1]
+                number = min(int(place), _RINGS - 2)
+                usual = rings[number] + (place - number) * (rings[number + 1] - rings[number])
+                rise = (grey[row, column] - usual - _LEAST_RISE) / (_FULL_RISE - _LEAST_RISE)
+                pattern[row, column] = min(max(rise, 0.0), 1.0)
+    return pattern
 
 
 def _top(values: Floats) -> float:
