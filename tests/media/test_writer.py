@@ -62,7 +62,7 @@ def pass_on(source: Path, target: Path, lost_s: tuple[float, float] = (0.0, 0.0)
 
 def test_a_camera_frame_or_a_bare_picture_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     mask = masked(0.0)
-    unmasked: list[Any] = [PatientFrame(mask.clock, mask.rgb), mask.rgb]
+    unmasked: list[Any] = [PatientFrame.of_rgb(mask.clock, mask.rgb), mask.rgb]
     for each in unmasked:
         with pytest.raises(TypeError, match="MaskedFrame"):
             write(tmp_path / "out.mp4", [mask, each])

@@ -18,6 +18,7 @@ from digitalmask.tracking.detector import detect_faces
 from digitalmask.tracking.landmarks import _BLENDSHAPE_POINTS, find_points
 from digitalmask.tracking.networks import load_networks
 from tests.conftest import data_folder, load_script
+from tests.tracking.doubles import still
 
 pytestmark = pytest.mark.models
 
@@ -49,14 +50,17 @@ def face() -> np.ndarray[Any, np.dtype[np.uint8]]:
 def inputs() -> dict[str, np.ndarray]:
     """For each network what it is given for that face."""
     rgb, networks = face(), load_networks("cpu")
-    found = detect_faces(networks.detector, rgb)
+    frame = still(rgb)
+    found = detect_faces(networks.detector, frame)
     assert found, "the detector finds the face"
-    points, presence = find_points(networks.landmarks, rgb, found[0].region)
+    points, presence = find_points(networks.landmarks, frame, found[0].region)
     assert presence > 0.9
     small = cv2.resize(rgb, (128, 128), interpolation=cv2.INTER_AREA)
     return {
         "face_detector": small[None].astype(np.float32) / 127.5 - 1.0,
-        "face_landmarks_detector": found[0].region.cut(rgb, 256)[None, :, :, :3].astype(np.float32)
+        "face_landmarks_detector": found[0]
+        .region.cut(frame, 256)[None, :, :, :3]
+        .astype(np.float32)
         / 255.0,
         "face_blendshapes": points[None, _BLENDSHAPE_POINTS, :2],
     }

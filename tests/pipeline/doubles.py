@@ -24,7 +24,7 @@ TIME_BASE = Fraction(1, 90000)
 def camera_frame(at_s: float, size: tuple[int, int] = SIZE) -> PatientFrame:
     """A frame of the key colour alone."""
     rgb = np.full((size[1], size[0], 3), KEY, np.uint8)
-    return PatientFrame(FrameClock(at_s, round(at_s / TIME_BASE), TIME_BASE), rgb)
+    return PatientFrame.of_rgb(FrameClock(at_s, round(at_s / TIME_BASE), TIME_BASE), rgb)
 
 
 def shows_camera(masked: MaskedFrame) -> bool:

@@ -42,7 +42,7 @@ def test_a_patient_is_masked_through_it_and_without_it(process: InferenceProcess
 
     def frame(number: int) -> PatientFrame:
         clock = FrameClock(number / 30, 3000 * number, Fraction(1, 90000))
-        return PatientFrame(clock, patient.frame(number / 30, (320, 240)))
+        return PatientFrame.of_rgb(clock, patient.frame(number / 30, (320, 240)))
 
     try:
         # The first frames may find the process busy; they are masked all the same.

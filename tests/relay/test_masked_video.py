@@ -58,7 +58,7 @@ class Viewer:
 async def test_a_camera_frame_is_refused() -> None:
     video = MaskedVideo()
     clock = FrameClock(0.0, 0, Fraction(1, SECOND))
-    anything: Any = PatientFrame(clock, np.zeros((48, 64, 3), np.uint8))
+    anything: Any = PatientFrame.of_rgb(clock, np.zeros((48, 64, 3), np.uint8))
     with pytest.raises(TypeError, match="MaskedFrame"):
         video.publish(anything)
     with pytest.raises(TypeError, match="MaskedFrame"):

@@ -207,7 +207,7 @@ async def test_a_camera_is_sent_masked_and_one_that_goes_is_waited_for(tmp_path:
             time.sleep(1 / 30)
             now = time.monotonic()
             clock = FrameClock(now, round(now * 90000), Fraction(1, 90000))
-            yield PatientFrame(clock, camera._picture)
+            yield PatientFrame.of_rgb(clock, camera._picture)
         raise MediaError("the test's camera has gone")
 
     source = local_source(webcam(frames, lines.append))

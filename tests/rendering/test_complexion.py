@@ -83,14 +83,14 @@ def test_differently_coloured_patients_of_one_state_are_one_picture() -> None:
     patient = SimulatedPatient(3)
     picture = patient.frame(0.0, SIZE)
     patient.close()
-    observation = FaceTracker(load_networks("cpu")).track(PatientFrame(clock(0), picture))
+    observation = FaceTracker(load_networks("cpu")).track(PatientFrame.of_rgb(clock(0), picture))
     assert observation is not None
     head = load_head()
 
     def masked(paint: Callable[[Picture], Picture]) -> Picture:
         follower = Follower(Remembering(observation), MaskEstimator(head))
         masker = Masker(follower, Drawer(lambda: MaskRenderer(head)))
-        frames = [PatientFrame(clock(number), paint(picture)) for number in range(3)]
+        frames = [PatientFrame.of_rgb(clock(number), paint(picture)) for number in range(3)]
         shown = [masker.mask(frame, SIZE) for frame in frames][-1]
         masker.close()
         assert shown.card is None
@@ -115,7 +115,7 @@ def test_near_or_far_the_mask_is_of_one_size_and_stands_in_the_middle() -> None:
         pose = pose_at(0.0)
         pose = replace(pose, offset_mm=(0.0, 0.0, -away_mm))
         for number in range(20):
-            masked = masker.mask(PatientFrame(clock(number), patient.draw(pose, SIZE)), SIZE)
+            masked = masker.mask(PatientFrame.of_rgb(clock(number), patient.draw(pose, SIZE)), SIZE)
         assert masked.card is None
         columns = np.flatnonzero((masked.rgb[240].astype(int) @ [1, 0, -1]) > 12)  # warm: skin
         boxes.append((np.ptp(columns), columns.mean()))

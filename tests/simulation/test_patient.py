@@ -100,7 +100,7 @@ def test_the_tracker_takes_each_of_them_for_a_person(number: int) -> None:
     for step in range(12):
         at_s = 2.4 * step
         clock = FrameClock(at_s, round(at_s * 90000), Fraction(1, 90000))
-        seen = tracker.track(PatientFrame(clock, person.frame(at_s, (640, 480))))
+        seen = tracker.track(PatientFrame.of_rgb(clock, person.frame(at_s, (640, 480))))
         assert seen is not None
     person.close()
 

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.corneal_reflex import find_reflexes
 from digitalmask.tracking.observation import EyeOutline
+from tests.tracking.doubles import still
 
 RIGHT, LEFT, RADIUS = (100.3, 60.8), (180.6, 61.2), 7.0
 
@@ -15,7 +17,7 @@ def outline(centre: tuple[float, float], sure: float = 1.0, radius: float = RADI
     return EyeOutline(np.array(centre), radius, lids, lids, iris_sure=sure, lids_sure=1.0)
 
 
-def draw(spots: dict[tuple[float, float], list[tuple[float, float]]]) -> np.ndarray:
+def draw(spots: dict[tuple[float, float], list[tuple[float, float]]]) -> PatientFrame:
     """Brown irises with pupils; spots by the middle of the iris, pixels beside it."""
     fine = 8
     picture = np.full((120 * fine, 280 * fine, 3), (190, 150, 130), np.uint8)
@@ -28,7 +30,8 @@ def draw(spots: dict[tuple[float, float], list[tuple[float, float]]]) -> np.ndar
         disc(x, y, 2.4, (15, 12, 10))
         for across, down in spots.get((x, y), []):
             disc(x + across, y + down, 1.0, (250, 250, 250))
-    return cv2.resize(picture, (280, 120), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, (280, 120), interpolation=cv2.INTER_AREA)
+    return still(np.asarray(small, np.uint8))
 
 
 @pytest.mark.parametrize("moved", [(0.0, 0.0), (0.9, 0.0), (-1.6, 0.3), (0.4, -0.5)])

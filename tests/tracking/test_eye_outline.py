@@ -9,6 +9,7 @@ import pytest
 
 from digitalmask.tracking.eye_outline import find_outlines
 from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, EyeOutline, EyePoints
+from tests.tracking.doubles import still
 
 SIZE = (120, 90)
 MIDDLE = np.array([60.0, 45.0])
@@ -81,7 +82,7 @@ def points(
 def find_outline(
     rgb: Picture, said: np.ndarray[Any, np.dtype[np.float32]], which: EyePoints
 ) -> EyeOutline:
-    return find_outlines(rgb, said, (which,))[0]
+    return find_outlines(still(rgb), said, (which,))[0]
 
 
 def height_at(margin: np.ndarray, x: float) -> float:
@@ -186,7 +187,7 @@ def test_an_eye_is_read_the_same_by_itself_and_beside_the_other() -> None:
     own = [LEFT_EYE.medial, LEFT_EYE.lateral, *LEFT_EYE.upper, *LEFT_EYE.lower]
     own += range(LEFT_EYE.iris, LEFT_EYE.iris + 5)
     said[own] = beside[own]
-    both = find_outlines(picture, said)
+    both = find_outlines(still(picture), said)
     for which, found in zip((RIGHT_EYE, LEFT_EYE), both, strict=True):
         alone = find_outline(picture, said, which)
         assert found.iris_sure == pytest.approx(alone.iris_sure)
@@ -197,7 +198,7 @@ def test_an_eye_is_read_the_same_by_itself_and_beside_the_other() -> None:
     assert both[1].iris_px[0] == pytest.approx(SIZE[0] + 64.0, abs=0.25)
     # One that is too small to refine does not keep the other from being refined.
     said[own, :2] = said[LEFT_EYE.iris, :2] + 0.2 * (said[own, :2] - said[LEFT_EYE.iris, :2])
-    right, left = find_outlines(picture, said)
+    right, left = find_outlines(still(picture), said)
     assert left.iris_sure == 0.0
     np.testing.assert_allclose(right.iris_px, both[0].iris_px, atol=0.2)
 

@@ -25,7 +25,7 @@ from digitalmask.tracking.networks import (
     with_spare,
 )
 from digitalmask.tracking.sessions import Provider, make_session
-from tests.tracking.doubles import ChosenNetwork, chosen_networks
+from tests.tracking.doubles import ChosenNetwork, chosen_networks, still
 
 SIZE = (320, 240)
 
@@ -38,8 +38,8 @@ def crops() -> NDArray[np.uint8]:
     for person, yaws in ((0, (0.0, 15.0, -20.0)), (3, (0.0, 10.0))):
         patient = SimulatedPatient(person)
         for yaw in yaws:
-            rgb = patient.draw(PatientPose(yaw_deg=yaw), SIZE)
-            cut.append(detect_faces(on_cpu.detector, rgb)[0].region.cut(rgb, 256))
+            seen = still(patient.draw(PatientPose(yaw_deg=yaw), SIZE))
+            cut.append(detect_faces(on_cpu.detector, seen)[0].region.cut(seen, 256))
         patient.close()
     return np.stack(cut)
 
@@ -80,12 +80,12 @@ def test_a_batch_says_of_each_face_what_is_said_of_it_alone(crops: NDArray[np.ui
 @pytest.mark.models
 def test_the_tracker_sees_the_same_through_either_form() -> None:
     patient = SimulatedPatient(1)
-    rgb = patient.draw(PatientPose(yaw_deg=8.0), SIZE)
+    seen = still(patient.draw(PatientPose(yaw_deg=8.0), SIZE))
     patient.close()
     points = []
     for networks in (batched(1), cpu_networks()):
-        (face,) = detect_faces(networks.detector, rgb)
-        found, presence = find_points(networks.landmarks, rgb, face.region)
+        (face,) = detect_faces(networks.detector, seen)
+        found, presence = find_points(networks.landmarks, seen, face.region)
         assert presence > 0.9
         assert score_blendshapes(networks.blendshapes, found).shape == (52,)
         points.append(found)

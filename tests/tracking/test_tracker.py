@@ -35,7 +35,7 @@ def faces() -> list[Picture]:
 
 
 def frame(rgb: Picture, at_s: float) -> PatientFrame:
-    return PatientFrame(FrameClock(at_s, round(at_s * 90000), Fraction(1, 90000)), rgb)
+    return PatientFrame.of_rgb(FrameClock(at_s, round(at_s * 90000), Fraction(1, 90000)), rgb)
 
 
 def scene(*placed: tuple[Picture, tuple[int, int]]) -> Picture:

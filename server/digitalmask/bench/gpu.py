@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from digitalmask.assets.head import load_head
 from digitalmask.bench.gpu_room import PATIENCE_S, draw_frames, read_frames
 from digitalmask.cuda import gpus
 from digitalmask.errors import MediaError, TrackingError
+from digitalmask.media.frame_clock import FrameClock
+from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.opengl import egl_devices
 from digitalmask.rendering import MaskRenderer
 from digitalmask.simulation import SimulatedPatient
@@ -79,10 +82,11 @@ def _crops() -> NDArray[np.uint8]:
     patient, networks = SimulatedPatient(), cpu_networks()
     cut = []
     for number in range(_FRAMES):
-        rgb = patient.frame(number / 3, SIZE)
-        faces = detect_faces(networks.detector, rgb)
+        clock = FrameClock(number / 3, number, Fraction(1, 3))
+        frame = PatientFrame.of_rgb(clock, patient.frame(number / 3, SIZE))
+        faces = detect_faces(networks.detector, frame)
         if faces:
-            cut.append(faces[0].region.cut(rgb, 256))
+            cut.append(faces[0].region.cut(frame, 256))
     patient.close()
     if not cut:
         raise MediaError("no face was seen in the simulated patient's picture")

@@ -45,7 +45,7 @@ def measure(
     """Milliseconds a frame (p50), of each stage and of a frame's sum, by size of the picture.
 
     Decode and encode are VP8's, with `h264_decode`, `h264_encode` and `h264_sum` beside them.
-    Decoding ends with the RGB that is tracked; encoding begins with the RGB that was drawn.
+    Decoding ends with the frame that is tracked; encoding begins with the RGB that was drawn.
     `frames` are those in which the mask was drawn, of those that count. Errors: MediaError,
     AssetError, TrackingError, RenderingError.
     """
@@ -90,14 +90,14 @@ def _run(pictures: list[Picture], codec: str) -> list[dict[str, float]]:
             clock = FrameClock(number / _RATE, 3000 * number, _CLOCK)
             with _timed(taken, "decode"):
                 decoded = decoder.decode(JitterFrame(data=data, timestamp=clock.pts))
-                rgbs = [
-                    np.asarray(each.to_ndarray(format="rgb24"), np.uint8)
+                frames = [
+                    PatientFrame.decoded(clock, each)
                     for each in decoded
                     if isinstance(each, VideoFrame)
                 ]
-            if not rgbs:
+            if not frames:
                 continue
-            frame = PatientFrame(clock, rgbs[-1])
+            frame = frames[-1]
             with _timed(taken, "track"):
                 observation = tracker.track(frame)
             if observation is None:

@@ -3,14 +3,12 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
-import numpy as np
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from digitalmask.errors import ConfigurationError, MediaError
 from digitalmask.media.frame_clock import FrameClock
@@ -76,7 +74,7 @@ def webcam_frames(
     with _open(device, size, rate) as container:
         try:
             for frame in container.decode(video=0):
-                yield _live(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), mirrored)
+                yield _live(PatientFrame.decoded(_now(), frame), mirrored)
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{webcam.name} has gone ({error.strerror})") from None
         raise MediaError(f"{webcam.name} has gone")
@@ -102,7 +100,7 @@ def film_frames(path: Path, mirrored: bool = False) -> Iterator[PatientFrame]:
                 if due_s < now - _LONGEST_STEP_S:  # who takes the frames was busy
                     due_s = now
                 time.sleep(max(0.0, due_s - now))
-                yield _live(item.rgb, mirrored)
+                yield _live(replace(item, clock=_now()), mirrored)
         if before_s is None:
             raise MediaError(f"there is no frame in {path}")
 
@@ -132,10 +130,13 @@ def _open(device: str, size: tuple[int, int], rate: Fraction) -> InputContainer:
     raise MediaError(f"the webcam {device} cannot be opened: {reason}")
 
 
-def _live(rgb: NDArray[np.uint8], mirrored: bool) -> PatientFrame:
+def _now() -> FrameClock:
     now = time.monotonic()
-    clock = FrameClock(now, round(now / _CLOCK), _CLOCK)
-    return PatientFrame(clock, np.ascontiguousarray(rgb[:, ::-1]) if mirrored else rgb)
+    return FrameClock(now, round(now / _CLOCK), _CLOCK)
+
+
+def _live(frame: PatientFrame, mirrored: bool) -> PatientFrame:
+    return frame.turned(False, mirrored=True, upside_down=False) if mirrored else frame
 
 
 def _has_gone(webcam: Webcam) -> bool:

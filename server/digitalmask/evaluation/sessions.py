@@ -252,7 +252,7 @@ def _clock(at_s: float) -> FrameClock:
 
 
 def _frame(rgb: Picture, at_s: float) -> PatientFrame:
-    return PatientFrame(_clock(at_s), rgb)
+    return PatientFrame.of_rgb(_clock(at_s), rgb)
 
 
 def _pictures(path: Path) -> Iterator[Picture]:

@@ -126,7 +126,7 @@ def evaluate_scenario(scenario: Scenario, setting: Setting, stages: Stages) -> T
     for shot in play(scenario, setting):
         t_s = shot.truth.t_s
         clock = FrameClock(t_s, round(t_s * _CLOCK_HZ), Fraction(1, _CLOCK_HZ))
-        found = tracker.track(PatientFrame(clock, shot.rgb))
+        found = tracker.track(PatientFrame.of_rgb(clock, shot.rgb))
         state = estimator.estimate(found) if found is not None else None
         if state is not None and not state.confidence >= _LEAST_CONFIDENCE:
             state = None

@@ -29,4 +29,4 @@ def read_picture(path: Path) -> PatientFrame:
     height, width = rgb.shape[:2]
     if not (min(width, height) >= SMALLEST_PX and max(width, height) <= LARGEST_PX):
         raise MediaError(f"{path} is a picture of {width}x{height} pixels")
-    return PatientFrame(FrameClock(0.0, 0, Fraction(1, 90000)), rgb)
+    return PatientFrame.of_rgb(FrameClock(0.0, 0, Fraction(1, 90000)), rgb)

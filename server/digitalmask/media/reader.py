@@ -8,9 +8,7 @@ from types import TracebackType
 from typing import Any
 
 import av
-import numpy as np
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from digitalmask.errors import MediaError
 from digitalmask.media.frame_clock import FrameClock
@@ -120,16 +118,15 @@ class VideoReader:
             or max(frame.width, frame.height) > LARGEST_PX
         ):
             raise MediaError(f"{self.path} has pictures of {frame.width}x{frame.height} pixels")
-        rgb = _upright(frame, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
         time_base = frame.time_base or Fraction(1, 90000)
         pts = frame.pts
         if pts is None:
             pts = round((before_s + 1 / self.rate) / time_base)
         clock = FrameClock(float(pts * time_base), pts, time_base)
-        return PatientFrame(clock, rgb)
+        return _upright(frame, PatientFrame.decoded(clock, frame))
 
 
-def _upright(frame: av.VideoFrame, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _upright(frame: av.VideoFrame, stored: PatientFrame) -> PatientFrame:
     """The picture as the file says it is to be shown, turned and mirrored by its display matrix.
 
     The matrix (ISO/IEC 14496-12, 8.3.2) takes x, y of the stored picture to a x + c y, b x + d y.
@@ -137,9 +134,9 @@ def _upright(frame: av.VideoFrame, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     side_data: Any = frame.side_data
     matrix = side_data.get("DISPLAYMATRIX")
     if matrix is None:
-        return rgb
+        return stored
     a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
-    if abs(a) + abs(d) < abs(b) + abs(c):
-        rgb = rgb.swapaxes(0, 1)
+    on_its_side = abs(a) + abs(d) < abs(b) + abs(c)
+    if on_its_side:
         a, d = c, b
-    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+    return stored.turned(on_its_side, mirrored=a < 0, upside_down=d < 0)

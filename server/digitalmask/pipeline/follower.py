@@ -47,7 +47,8 @@ class Follower:
         """
         clock = FrameClock(0.0, 0, Fraction(1, 90000))
         with contextlib.suppress(Exception):
-            self._tracker.track(PatientFrame(clock, np.zeros((size[1], size[0], 3), np.uint8)))
+            nothing = np.zeros((size[1], size[0], 3), np.uint8)
+            self._tracker.track(PatientFrame.of_rgb(clock, nothing))
             self._tracker.reset()
 
     def follow(self, frame: PatientFrame) -> Sighting:

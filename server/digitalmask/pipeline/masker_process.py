@@ -24,17 +24,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import prod
 from multiprocessing.connection import Connection
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from digitalmask.core_dumps import forbid_core_dumps
 from digitalmask.errors import DigitalMaskError, PipelineError
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
-from digitalmask.media.patient_frame import PatientFrame
+from digitalmask.media.patient_frame import Colours, PatientFrame
 from digitalmask.pipeline.drawer import Drawer
 from digitalmask.pipeline.follower import Follower
 from digitalmask.pipeline.stages import Sighting
@@ -45,6 +47,7 @@ _ANSWER_S = 4.0  # less than after which the pipeline leaves a thread behind
 _AGAIN_S = 2.0  # one that ends is started again, but not more often
 _WARM_UP_SIZE = (640, 480)
 # By its name, so that both processes have the same classes to speak in.
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 _RUN = f"from {__name__} import serve; serve()"
 
 
@@ -92,14 +95,18 @@ class MaskerProcess:
 
     def follow(self, frame: PatientFrame) -> Sighting:
         """What this frame shows of the patient."""
-        if frame.rgb.nbytes > _PICTURE_BYTES:
+        if frame.luma.nbytes + frame.chroma.nbytes > _PICTURE_BYTES:
             raise PipelineError(f"a frame of {frame.width}x{frame.height} is too large")
         clock = frame.clock
         fraction = (clock.time_base.numerator, clock.time_base.denominator)
-        about = (frame.rgb.shape, clock.captured_at_s, clock.pts, fraction)
+        shapes = frame.luma.shape, frame.chroma.shape
+        about = (shapes, frame.colours, clock.captured_at_s, clock.pts, fraction)
 
         def put(memory: mmap.mmap) -> None:
-            np.copyto(np.ndarray(frame.rgb.shape, np.uint8, memory), frame.rgb)
+            for place, plane in zip(
+                _planes(memory, shapes), (frame.luma, frame.chroma), strict=True
+            ):
+                np.copyto(place, plane)
 
         sighting = self._following.ask(about, put)
         assert isinstance(sighting, Sighting)  # noqa: S101 - for the type
@@ -237,12 +244,26 @@ def serve() -> None:
                 connection.send(PipelineError(f"a frame was not masked ({type(error).__name__})"))
 
 
+def _planes(memory: mmap.mmap, shapes: Shapes) -> list[NDArray[np.uint8]]:
+    """A frame's luma and chroma, one after the other."""
+    starts = 0, prod(shapes[0])
+    return [
+        np.ndarray(shape, np.uint8, memory, start)
+        for shape, start in zip(shapes, starts, strict=True)
+    ]
+
+
 def _following(follower: Follower, memory: mmap.mmap) -> Callable[..., Sighting]:
     def work(
-        shape: tuple[int, int, int], captured_at_s: float, pts: int, fraction: tuple[int, int]
+        shapes: Shapes,
+        colours: Colours,
+        captured_at_s: float,
+        pts: int,
+        fraction: tuple[int, int],
     ) -> Sighting:
         clock = FrameClock(captured_at_s, pts, Fraction(*fraction))
-        return follower.follow(PatientFrame(clock, np.ndarray(shape, np.uint8, memory)))
+        luma, chroma = _planes(memory, shapes)
+        return follower.follow(PatientFrame(clock, luma, chroma, colours))
 
     return work
 

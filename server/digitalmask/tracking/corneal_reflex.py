@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.compiled import compiled
+from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.observation import CornealReflexes, EyeOutline
-from digitalmask.tracking.region import cut_out
 
 Floats = NDArray[np.float64]
 
@@ -38,9 +38,9 @@ _POLAR_X, _POLAR_Y = (_MIDDLE + np.outer(_RING_AT, way(_WAY)) for way in (np.cos
 
 
 def find_reflexes(
-    rgb: NDArray[np.uint8], right: EyeOutline, left: EyeOutline
+    frame: PatientFrame, right: EyeOutline, left: EyeOutline
 ) -> CornealReflexes | None:
-    """The reflections in a frame (h, w, 3); None where not both eyes show the same ones."""
+    """The reflections in a frame; None where not both eyes show the same ones."""
     patterns = []
     for eye in (right, left):
         if eye.iris_radius_px < _LEAST_RADIUS_PX or eye.iris_sure < 0.5:
@@ -48,7 +48,7 @@ def find_reflexes(
         scale = eye.iris_radius_px / _RADIUS
         x, y = (eye.iris_px - 0.5 - scale * _MIDDLE).tolist()
         matrix = np.array([[scale, 0.0, x], [0.0, scale, y]])
-        pattern = _bright_pattern(cut_out(rgb, matrix, (_SIDE, _SIDE), cv2.BORDER_REPLICATE))
+        pattern = _bright_pattern(frame.cut(matrix, (_SIDE, _SIDE), black_beyond=False))
         if pattern.sum() < _LEAST_SUM:
             return None
         patterns.append(pattern)

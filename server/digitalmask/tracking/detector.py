@@ -7,10 +7,10 @@ ears), and a logit. Source: Bazarevsky et al., "BlazeFace" (2019), and the netwo
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.networks import FaceNetwork
 from digitalmask.tracking.region import Region
 
@@ -45,20 +45,14 @@ def _anchors() -> Floats:
 _ANCHORS = _anchors()
 
 
-def detect_faces(network: FaceNetwork, rgb: NDArray[np.uint8]) -> list[DetectedFace]:
+def detect_faces(network: FaceNetwork, frame: PatientFrame) -> list[DetectedFace]:
     """All faces, the surest first."""
-    height, width = rgb.shape[:2]
-    scale = _SIZE / max(width, height)
-    # Areas are averaged: a plain bilinear reduction of a large frame loses small faces.
-    small = cv2.resize(
-        rgb,
-        (max(1, round(width * scale)), max(1, round(height * scale))),
-        interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
-    )
+    scale = _SIZE / max(frame.width, frame.height)
+    small = frame.sized((max(1, round(frame.width * scale)), max(1, round(frame.height * scale))))
     left, top = (_SIZE - small.shape[1]) // 2, (_SIZE - small.shape[0]) // 2
     picture = np.zeros((1, 3, _SIZE, _SIZE), np.float32)
     picture[0, :, top : top + small.shape[0], left : left + small.shape[1]] = (
-        small.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1.0
+        small[..., :3].transpose(2, 0, 1).astype(np.float32) / 127.5 - 1.0
     )
     boxes, logits = network.run(picture)
     scores = 1.0 / (1.0 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -50.0, 50.0)))

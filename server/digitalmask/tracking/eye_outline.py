@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.eye_edges import (
     HALF_FISSURE,
     HEIGHT,
@@ -32,7 +33,6 @@ from digitalmask.tracking.observation import (
     EyePoints,
     points_outline,
 )
-from digitalmask.tracking.region import cut_out
 
 Floats = NDArray[np.float64]
 
@@ -47,17 +47,15 @@ _MIDDLE = np.array([MIDDLE_X, MIDDLE_Y])
 
 
 def find_outlines(
-    rgb: NDArray[np.uint8],
+    frame: PatientFrame,
     points: NDArray[np.float32],
     eyes: Sequence[EyePoints] = (RIGHT_EYE, LEFT_EYE),
 ) -> list[EyeOutline]:
-    """The outlines of the eyes in a frame (h, w, 3), from the network's points (478, 3)."""
-    return [_find_outline(rgb, points, eye) for eye in eyes]
+    """The outlines of the eyes in a frame, from the network's points (478, 3)."""
+    return [_find_outline(frame, points, eye) for eye in eyes]
 
 
-def _find_outline(
-    rgb: NDArray[np.uint8], points: NDArray[np.float32], eye: EyePoints
-) -> EyeOutline:
+def _find_outline(frame: PatientFrame, points: NDArray[np.float32], eye: EyePoints) -> EyeOutline:
     rough = points_outline(points, eye)
     medial, lateral = rough.upper_px[0], rough.upper_px[-1]
     if hypot(*(medial - lateral)) < _LEAST_FISSURE_PX or rough.iris_radius_px < _LEAST_RADIUS_PX:
@@ -69,7 +67,7 @@ def _find_outline(
     head = points[_OUTER_CORNERS_FOREHEAD_CHIN].astype(np.float64)
     head[:, :2] = head[:, :2] @ cut.axes
     heights, (x, y, radius, sure, lids_sure, pupil, whiteness) = find_edges(
-        *cut.layers(rgb, rough.iris_radius_px),
+        *cut.layers(frame, rough.iris_radius_px),
         places[:-1].reshape(2, -1, 2),
         (x, y, rough.iris_radius_px / cut.scale),
         head,
@@ -118,13 +116,13 @@ class _Cut:
         return np.asarray((places - _MIDDLE) @ (self.scale * self.axes.T) + self.middle_px)
 
     def layers(
-        self, rgb: NDArray[np.uint8], iris_px: float
+        self, frame: PatientFrame, iris_px: float
     ) -> tuple[Picture, Picture, Picture, float]:
         """What `find_edges` looks at: the eye's layers out of focus, and the skin's brightness."""
         turned = self.scale * self.axes
         start = self.middle_px - 0.5 - turned @ _MIDDLE
         matrix = np.concatenate([turned, start[:, None]], axis=1)
-        picture = cut_out(rgb, matrix, (WIDTH, HEIGHT), cv2.BORDER_REPLICATE)
+        picture = frame.cut(matrix, (WIDTH, HEIGHT), black_beyond=False)
         bright, colours, bluer = layers = np.empty((3, HEIGHT, WIDTH), np.float32)
         level = split_colours(picture, *layers)
         blur_px = min(max(_BLUR_SHARE * iris_px, 0.5), 1.3) / self.scale

@@ -7,6 +7,7 @@ Blendshapes: 146 of the points, in pixels of the frame, in; 52 scores out.
 import numpy as np
 from numpy.typing import NDArray
 
+from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.tracking.networks import FaceNetwork
 from digitalmask.tracking.region import Region
 
@@ -25,10 +26,10 @@ _BLENDSHAPE_POINTS = np.array(
 
 
 def find_points(
-    network: FaceNetwork, rgb: NDArray[np.uint8], region: Region
+    network: FaceNetwork, frame: PatientFrame, region: Region
 ) -> tuple[NDArray[np.float32], float]:
     """(478, 3) points in the frame, and the presence of a face from 0 to 1."""
-    points, presence, _ = network.run(region.cut(rgb, _SIZE)[None])
+    points, presence, _ = network.run(region.cut(frame, _SIZE)[None])
     placed = region.to_frame(points.reshape(478, 3).astype(np.float64), _SIZE)
     logit = float(np.clip(presence.reshape(-1)[0], -50.0, 50.0))
     return placed.astype(np.float32), float(1.0 / (1.0 + np.exp(-logit)))

@@ -1,11 +1,12 @@
 """A rotated square of the frame in which a face lies."""
 
 from dataclasses import dataclass
-from math import atan2, ceil, cos, floor, sin
+from math import atan2, cos, sin
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from digitalmask.media.patient_frame import PatientFrame
 
 Floats = NDArray[np.float64]
 
@@ -41,9 +42,9 @@ class Region:
             turn=turn,
         )
 
-    def cut(self, rgb: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    def cut(self, frame: PatientFrame, size: int) -> NDArray[np.uint8]:
         """The region as a (size, size, 4) picture; black where the frame ends."""
-        return cut_out(rgb, self._matrix(size), (size, size), cv2.BORDER_CONSTANT)
+        return frame.cut(self._matrix(size), (size, size), black_beyond=True)
 
     def to_frame(self, points: Floats, size: int) -> Floats:
         """(n, 3) points of the cut picture into the frame, z in the frame's scale."""
@@ -60,28 +61,6 @@ class Region:
         half = size / 2 - 0.5
         x, y = self.x_px - 0.5 - (a - b) * half, self.y_px - 0.5 - (b + a) * half
         return np.array([[a, -b, x], [b, a, y]])
-
-
-def cut_out(
-    rgb: NDArray[np.uint8], matrix: Floats, size: tuple[int, int], border: int
-) -> NDArray[np.uint8]:
-    """A turned, scaled part of a frame (h, w, 3) as RGBA, (height, width, 4); alpha means nothing.
-
-    matrix: (2, 3) from pixel indices of the part to those of the frame. size: (width, height).
-    border: OpenCV's, for what is beyond the frame. OpenCV cuts four channels more than twice as
-    fast as three; only what is cut from is widened to four.
-    """
-    lows, highs = [], []
-    for (a, b, offset), length in zip(matrix.tolist(), rgb.shape[1::-1], strict=True):
-        ends = a * (size[0] - 1), b * (size[1] - 1)
-        low = floor(offset + sum(min(end, 0.0) for end in ends)) - 1
-        high = ceil(offset + sum(max(end, 0.0) for end in ends)) + 2
-        lows.append(min(max(low, 0), length - 1))
-        highs.append(max(min(high, length), lows[-1] + 1))
-    box = cv2.cvtColor(rgb[lows[1] : highs[1], lows[0] : highs[0]], cv2.COLOR_RGB2RGBA)
-    moved = matrix - np.array([[0.0, 0.0, lows[0]], [0.0, 0.0, lows[1]]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(box, moved, size, flags=flags, borderMode=border), np.uint8)
 
 
 def overlap(a: Region, b: Region) -> float:

@@ -64,7 +64,7 @@ class FaceTracker:
         found = self.find(frame)
         if found is None:
             return None
-        right_eye, left_eye = find_outlines(frame.rgb, found.points)
+        right_eye, left_eye = find_outlines(frame, found.points)
         return FaceObservation(
             captured_at_s=frame.clock.captured_at_s,
             width=frame.width,
@@ -74,7 +74,7 @@ class FaceTracker:
             blendshapes=score_blendshapes(self._networks.blendshapes, found.points),
             right_eye=right_eye,
             left_eye=left_eye,
-            reflexes=find_reflexes(frame.rgb, right_eye, left_eye),
+            reflexes=find_reflexes(frame, right_eye, left_eye),
         )
 
     def find(self, frame: PatientFrame) -> FoundFace | None:
@@ -82,7 +82,7 @@ class FaceTracker:
         at_s = frame.clock.captured_at_s
         if self._region is not None and at_s - self._looked_at_s > _LOOK_AGAIN_S:
             self._looked_at_s = at_s
-            faces = detect_faces(self._networks.detector, frame.rgb)
+            faces = detect_faces(self._networks.detector, frame)
             if faces and not any(overlap(face.region, self._region) > 0.1 for face in faces):
                 self._region = None
         if self._region is not None:
@@ -90,7 +90,7 @@ class FaceTracker:
             if found is not None:
                 return found
             self._region = None
-        faces = detect_faces(self._networks.detector, frame.rgb)
+        faces = detect_faces(self._networks.detector, frame)
         self._looked_at_s = at_s
         for face in self._in_order(faces, frame):
             found = self._look(frame, face.region)
@@ -99,7 +99,7 @@ class FaceTracker:
         return None
 
     def _look(self, frame: PatientFrame, region: Region) -> FoundFace | None:
-        points, presence = find_points(self._networks.landmarks, frame.rgb, region)
+        points, presence = find_points(self._networks.landmarks, frame, region)
         if presence < _LEAST_PRESENCE or not np.isfinite(points).all():
             return None
         surface = points[:468, :2].astype(np.float64)
