@@ -42,7 +42,8 @@ class CuriousStages(Stages):
 
     def tell(self) -> None:
         assert self.seen is not None
-        raise StageError(f"cannot use {self.seen.rgb[:2].tolist()} {self.seen.rgb[0].tobytes()!r}")
+        rgb, luma = self.seen.rgb, self.seen.luma
+        raise StageError(f"cannot use {rgb[:2].tolist()} {rgb[0].tobytes()!r} {luma[:2].tolist()}")
 
     def lose_the_context(self) -> None:
         raise moderngl.Error("the context was lost")
