@@ -86,7 +86,7 @@ def has_key(picture: Picture) -> bool:
 
 
 def bytes_have_key(data: bytes, least: float | None = None) -> bool:
-    """Whether rows of the key stand in raw bytes, as RGB or BGR pixels or as a plane of Y."""
+    """Whether rows of the key stand in raw bytes, as RGB or BGR or a plane of Y, Cb or Cr."""
     found = np.frombuffer(data, np.uint8).astype(np.float32)
     return any(
         _best_match(found[start : start + _PIECE + _ROW]) > (least or _FOUND_IN_BYTES)
@@ -169,10 +169,11 @@ def _alike(places: Floats, key: Floats) -> Floats:
 
 
 def _rows() -> Floats:
-    """(n, 384) what rows of the key are like in memory: RGB, BGR, a plane of Y; unit length."""
+    """(n, 384) rows of the key in memory: RGB, BGR, planes of Y and, half as large, Cr and Cb."""
     rgb = marked_ground((2 * _TILE, _TILE))[::_BLOCK]
-    luma = np.tile(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (1, 3))
-    rows = np.concatenate([each.reshape(len(rgb), -1) for each in (rgb, rgb[:, :, ::-1], luma)])
+    luma, *chroma = cv2.split(cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb))
+    planes = [np.tile(luma, (1, 3)), *(np.tile(each[:, ::2], (1, 6)) for each in chroma)]
+    rows = np.concatenate([each.reshape(len(rgb), -1) for each in (rgb, rgb[:, :, ::-1], *planes)])
     rows = rows - rows.mean(axis=1, keepdims=True)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 

@@ -81,7 +81,8 @@ def test_the_key_is_found_behind_the_relays_own_codec(codec: str) -> None:
 def test_pixels_are_found_in_bytes_and_quoted_in_texts() -> None:
     row = MARKED[0]
     planes = np.asarray(cv2.cvtColor(MARKED, cv2.COLOR_RGB2YUV_I420), np.uint8)
-    for data in (MARKED.tobytes(), MARKED[:, :, ::-1].tobytes(), planes.tobytes()):
+    chroma = planes[SIZE[1] :].tobytes()
+    for data in (MARKED.tobytes(), MARKED[:, :, ::-1].tobytes(), planes.tobytes(), chroma):
         assert bytes_have_key(b"\0" * 12345 + data[:20_000] + b"\xff" * 999)
     for text in (repr(row.tolist()), row.tobytes().hex(), repr(row.tobytes())):
         assert text_has_key(f"ValueError: cannot use {text}")
