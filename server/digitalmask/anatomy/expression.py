@@ -38,6 +38,7 @@ _CHEEK_RAISER_FROM = "cheekSquint"
 _TRUST_IN_SCORES_MM2 = 60.0
 # From the last frame's coefficients the active sets settle in so many steps.
 _STEPS = 6
+_HALVINGS = 4
 
 
 def score_of(name: str) -> int:
@@ -112,9 +113,14 @@ class ExpressionBasis:
 
 @compiled("f8[::1](f8[:,::1], f8[::1], f8[::1])")
 def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Floats:
-    """Minimise x'Nx/2 - r'x for 0 <= x <= 1 by active sets, from `start`."""
+    """Minimise x'Nx/2 - r'x for 0 <= x <= 1 by active sets, from `start`.
+
+    A step that makes it worse, as where the bounds cut one off, is halved: without that, frames
+    that are alike would take turns between two answers.
+    """
     count = len(start)
     x = np.minimum(np.maximum(start, 0.0), 1.0)
+    misfit = x @ (0.5 * (normal @ x) - right)
     for _ in range(_STEPS):
         gradient = normal @ x - right
         held = ((x <= 0) & (gradient > 0)) | ((x >= 1) & (gradient < 0))
@@ -128,9 +134,16 @@ def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Float
                 system[i, j] = normal[row, column]
         step = np.zeros(count)
         step[free] = np.linalg.solve(system, wanted)
-        moved = np.minimum(np.maximum(x + step, 0.0), 1.0)
+        moved, reached = x, misfit
+        for _ in range(_HALVINGS):
+            tried = np.minimum(np.maximum(x + step, 0.0), 1.0)
+            reached = tried @ (0.5 * (normal @ tried) - right)
+            if reached <= misfit:
+                moved = tried
+                break
+            step *= 0.5
         settled = np.abs(moved - x).max() < 1e-3
-        x = moved
+        x, misfit = moved, reached
         if settled:
             break
     return x
