@@ -16,6 +16,7 @@ import psutil
 import pytest
 from aiohttp import ClientSession
 
+import digitalmask
 from digitalmask.relay.whip_client import WhipClient
 from digitalmask.simulation import SimulatedPatient
 from tests.leak.key import Catch, mark
@@ -128,7 +129,9 @@ async def test_nothing_of_a_frame_is_written_and_a_killed_masker_lets_nothing_ou
     elsewhere = {
         path for path in written(trace) if not any(path.startswith(folder) for folder in own)
     }
-    assert elsewhere <= {"memory", "/dev/null", "/dev/tty"}
+    # numba tries with an empty file without a name whether it may keep there what it compiles.
+    nameless = {str(path) for path in Path(digitalmask.__file__).parent.rglob("__pycache__")}
+    assert elsewhere <= {"memory", "/dev/null", "/dev/tty"} | nameless
     assert not list((folder / "temporary").iterdir())
     assert called(trace) <= {"127.0.0.1"}
 
