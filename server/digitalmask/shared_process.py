@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from digitalmask.core_dumps import forbid_core_dumps
 from digitalmask.errors import DigitalMaskError
@@ -38,7 +38,6 @@ _ASK_ALIVE_S, _HANGS_S = 1.0, 5.0
 _START_S = 120.0  # TensorRT's engines are not built in less
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _END_S = 2.0
-_DYING_S = 0.2  # between the end of its connections and its own
 _WITHIN_S = 60.0
 _GAVE_UP = 3  # the status with which the process ends where to start it again is no use
 
@@ -105,13 +104,14 @@ class Caller(Generic[Place]):
 class Callers(Generic[Place]):
     """The rooms that are connected to this process, until the relay has gone. One thread.
 
-    enter: makes what is kept of a room from its memory and its greeting. leave: gives that back.
+    said: what each is told when it comes. enter: makes what is kept of a room from its memory and
+    its greeting. leave: gives that back.
     """
 
     def __init__(
         self,
         listener: socket.socket,
-        said: bytes,
+        said: Callable[[], str],
         enter: Callable[[mmap.mmap, bytes], Place],
         leave: Callable[[Place], None] = lambda _: None,
     ) -> None:
@@ -179,7 +179,7 @@ class Callers(Generic[Place]):
         finally:
             for handle in handles:
                 os.close(handle)
-        self.answer(caller, self._said)
+        self.answer(caller, self._said().encode())
 
     def _part_from(self, caller: Caller[Place]) -> None:
         caller.gone = True
@@ -190,11 +190,22 @@ class Callers(Generic[Place]):
             caller.place = None
 
 
-def run_shared(said: Callable[[Any], str], work: Callable[[Any, socket.socket], None]) -> None:
-    """Make what the process works with, say on what it runs, and work.
+class Worker(Protocol):
+    """What the process does."""
+
+    @property
+    def provider(self) -> str:
+        """On what it does it, as said to the user."""
+
+    def work(self, listener: socket.socket) -> None:
+        """Answer the `Callers` until the relay has gone. A DigitalMaskError ends the process."""
+
+
+def run_shared(worker: Callable[[Any], Worker]) -> None:
+    """Make what the process works with, and work.
 
     Arguments of the command line: socket, module:function of the maker, its options. Prints one
-    line of JSON: on what it runs, or why it cannot. A DigitalMaskError of `work` ends it.
+    line of JSON: on what it runs, or why it cannot.
     """
     forbid_core_dumps()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -202,8 +213,7 @@ def run_shared(said: Callable[[Any], str], work: Callable[[Any, socket.socket], 
     address, maker, *options = sys.argv[1:]
     module, _, function = maker.partition(":")
     try:
-        made = getattr(importlib.import_module(module), function)(*options)
-        provider = said(made)
+        working = worker(getattr(importlib.import_module(module), function)(*options))
     except DigitalMaskError as error:
         print(json.dumps({"error": str(error)}), flush=True)  # noqa: T201
         return
@@ -211,17 +221,17 @@ def run_shared(said: Callable[[Any], str], work: Callable[[Any, socket.socket], 
         listener.bind(address)
         listener.listen()
         listener.setblocking(False)
-        print(json.dumps({"provider": provider}), flush=True)  # noqa: T201
+        print(json.dumps({"provider": working.provider}), flush=True)  # noqa: T201
         try:
-            work(made, listener)
+            working.work(listener)
         except DigitalMaskError as error:
             _log.warning("%s", error)
             sys.exit(1)
 
 
 def give_up() -> NoReturn:
-    """End this process, which is not to be started again."""
-    sys.exit(_GAVE_UP)
+    """End this process at once; it is not to be started again."""
+    os._exit(_GAVE_UP)
 
 
 # The relay's side.
@@ -328,7 +338,9 @@ class SharedProcess:
         """Note that it has ended, or did not start; whether it is given up for that."""
         ended_at_s.append(time.monotonic())
         if len(ended_at_s) == self._most_ends and ended_at_s[-1] - ended_at_s[0] < _WITHIN_S:
-            _log.warning("%s ended %d times and is given up", self._what, self._most_ends)
+            _log.warning(
+                "%s ended %d times: each room goes on by itself", self._what, self._most_ends
+            )
             self.given_up = True
         return self.given_up
 
@@ -339,8 +351,10 @@ class SharedProcess:
             while self._process.poll() is None and not self._closed.wait(_ASK_ALIVE_S):
                 line = line or Line(self.address, 1, _HANGS_S)
                 line.ask(_ALIVE)
+        except TimeoutError:
+            _end(self._process, 0.0)
         except OSError:
-            _end(self._process, _DYING_S)
+            _end(self._process)  # it is ending by itself; its status says why
 
 
 def _end(process: subprocess.Popen[bytes], patience_s: float = _END_S) -> None:

@@ -131,7 +131,7 @@ class MaskRenderer:
     inset: what is shown beside the mask. device_index: which EGL device, the best where None;
     software drawing counts as one. complexion: the mask's colours. context: one to draw in together
     with other renderers, which stays open; one of its own where None.
-    Raises RenderingError where OpenGL is missing; what draws, ContextLostError.
+    Raises RenderingError where OpenGL is missing, ContextLostError where its context was lost.
     """
 
     def __init__(
@@ -152,9 +152,12 @@ class MaskRenderer:
         programs = self._context.programs(complexion)
         self._large: moderngl.Framebuffer | None = None
         self._identity_target: moderngl.Framebuffer | None = None
-        with self._gl:
-            self._readback = Readback(self._gl)
-            self._build(programs)
+        try:
+            with self._gl:
+                self._readback = Readback(self._gl)
+                self._build(programs)
+        except moderngl.Error as error:
+            raise ContextLostError(f"OpenGL's context was lost: {error}") from None
 
     def _build(self, programs: Programs) -> None:
         gl, shared = self._gl, self._context

@@ -149,33 +149,46 @@ class _Remote:
 
 def serve() -> None:
     """Answer requests until the relay has gone; end where a network fails: a GPU's fault stays."""
-    run_shared(lambda networks: networks.provider, _work)
+    run_shared(_Owner)
 
 
-def _work(networks: Networks, listener: socket.socket) -> None:
-    def enter(memory: mmap.mmap, _greeting: bytes) -> _Memory:
-        return _Memory(memory)
+class _Owner:
+    """Owns the networks; its one thread does everything."""
 
-    callers = Callers(listener, networks.provider.encode(), enter)
-    while (asked := callers.requests()) is not None:
-        requests: dict[Kind, list[Caller[_Memory]]] = defaultdict(list)
-        for caller, request in asked:
-            requests[KINDS[request[0]]].append(caller)
-        for kind, those in requests.items():
-            for first in range(0, len(those), BATCHES[-1]):
-                _answer(networks, callers, kind, those[first : first + BATCHES[-1]])
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+
+    @property
+    def provider(self) -> str:
+        """On what the networks run."""
+        return self._networks.provider
+
+    def work(self, listener: socket.socket) -> None:
+        """Until the relay has gone. Errors: TrackingError where a network fails."""
+
+        def enter(memory: mmap.mmap, _greeting: bytes) -> _Memory:
+            return _Memory(memory)
+
+        callers = Callers(listener, lambda: self.provider, enter)
+        while (asked := callers.requests()) is not None:
+            requests: dict[Kind, list[_Request]] = defaultdict(list)
+            for caller, request in asked:
+                if caller.place is not None:
+                    requests[KINDS[request[0]]].append((caller, caller.place))
+            for kind, those in requests.items():
+                for first in range(0, len(those), BATCHES[-1]):
+                    self._answer(callers, kind, those[first : first + BATCHES[-1]])
+
+    def _answer(self, callers: Callers[_Memory], kind: Kind, requests: list["_Request"]) -> None:
+        network: FaceNetwork = getattr(self._networks, kind)
+        outputs = network.run(np.stack([memory.given(kind) for _, memory in requests]))
+        for number, (caller, memory) in enumerate(requests):
+            for place, output in zip(memory.answered(kind), outputs, strict=True):
+                place[...] = output[number]
+            callers.answer(caller)
 
 
-def _answer(
-    networks: Networks, callers: Callers[_Memory], kind: Kind, those: list[Caller[_Memory]]
-) -> None:
-    network: FaceNetwork = getattr(networks, kind)
-    memories = [caller.place for caller in those if caller.place is not None]
-    outputs = network.run(np.stack([memory.given(kind) for memory in memories]))
-    for number, (caller, memory) in enumerate(zip(those, memories, strict=True)):
-        for place, output in zip(memory.answered(kind), outputs, strict=True):
-            place[...] = output[number]
-        callers.answer(caller)
+_Request = tuple[Caller[_Memory], _Memory]
 
 
 # The relay's side.
