@@ -94,9 +94,10 @@ class Line:
 
 @dataclass(eq=False, slots=True)
 class Caller(Generic[Place]):
-    """A room that is connected. place: what the process keeps of it, once it was greeted."""
+    """A room that is connected. place: what the process keeps of it, once it has greeted."""
 
     socket: socket.socket
+    greeted: bool = False
     place: Place | None = None
     gone: bool = False
 
@@ -158,11 +159,11 @@ class Callers(Generic[Place]):
     def _read(self, caller: Caller[Place]) -> bytes | None:
         """What a room asks; None where it has only just come, or goes."""
         try:
-            if caller.place is None:
+            if not caller.greeted:
                 self._welcome(caller)
                 return None
             asked = caller.socket.recv(_MESSAGE_BYTES)
-        except (OSError, ValueError, IndexError):
+        except (OSError, ValueError, TypeError, IndexError):  # it does not speak as rooms do
             asked = b""
         if asked == _ALIVE:
             self.answer(caller)
@@ -175,7 +176,9 @@ class Callers(Generic[Place]):
     def _welcome(self, caller: Caller[Place]) -> None:
         greeting, handles, _, _ = socket.recv_fds(caller.socket, _MESSAGE_BYTES, 1)
         try:
-            caller.place = self._enter(mmap.mmap(handles[0], 0), greeting)
+            if greeting != _ALIVE:
+                caller.place = self._enter(mmap.mmap(handles[0], 0), greeting)
+            caller.greeted = True
         finally:
             for handle in handles:
                 os.close(handle)
@@ -349,7 +352,7 @@ class SharedProcess:
         line: Line | None = None
         try:
             while self._process.poll() is None and not self._closed.wait(_ASK_ALIVE_S):
-                line = line or Line(self.address, 1, _HANGS_S)
+                line = line or Line(self.address, 1, _HANGS_S, _ALIVE)
                 line.ask(_ALIVE)
         except TimeoutError:
             _end(self._process, 0.0)

@@ -222,14 +222,14 @@ def test_a_process_that_is_killed_comes_back_with_cards_between(process: Drawing
 def test_a_device_that_is_given_up_leaves_each_room_to_draw_by_itself(
     fault: float,
     said: str,
-    capfd: pytest.CaptureFixture[str],  # before the process, which says its own there
-    process: DrawingProcess,
+    capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("digitalmask.shared_process._FIRST_PAUSE_S", 0.05)
     caplog.set_level(logging.WARNING)
     look = (f"{__name__}:make_drawer", "none", "light", "neutral")
+    process = DrawingProcess(make_faulty)
     masker = MaskerProcess((f"{__name__}:make_follower",), look, process)
     try:
         assert str(masker.provider).endswith("OpenGL on NVIDIA H100")
@@ -253,6 +253,7 @@ def test_a_device_that_is_given_up_leaves_each_room_to_draw_by_itself(
         assert str(masker.provider).endswith("OpenGL on software")
     finally:
         masker.close()
+        process.close()
     log = caplog.text + capfd.readouterr().err
     assert log.count(said) == 1
     assert "quote anything" not in log

@@ -181,6 +181,17 @@ def test_a_room_goes_on_where_the_process_fails_and_comes_back(
     assert child().pid != first.pid
 
 
+def test_it_stays_the_same_while_the_relay_asks_whether_it_lives(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_process, "_ASK_ALIVE_S", 0.05)
+    networks, first = connect(start(make_echo).address), child()
+    for number in range(20):
+        assert said(networks, float(number)) == (number, 1)
+        time.sleep(0.02)
+    assert child().pid == first.pid
+
+
 def test_a_process_that_is_killed_is_started_again(start: Start) -> None:
     process = start(make_echo)
     networks, killed = connect(process.address), child()
