@@ -25,7 +25,11 @@ class TrackingError(DigitalMaskError):
 
 
 class RenderingError(DigitalMaskError):
-    """OpenGL is missing, or its context was lost."""
+    """OpenGL is missing, or a mask cannot be drawn."""
+
+
+class ContextLostError(RenderingError):
+    """OpenGL's context is good for nothing any more; a new one may be."""
 
 
 class PipelineError(DigitalMaskError):

@@ -7,12 +7,16 @@ from functools import cache
 
 import moderngl
 
-from digitalmask.errors import RenderingError
+from digitalmask.errors import ContextLostError, RenderingError
 
 _INSTALL = "apt-get install libegl1 libgl1"
 # Of EGL_EXT_device_query, EGL_EXT_device_query_name.
 _EXTENSIONS, _VENDOR, _RENDERER = 0x3055, 0x3053, 0x335F
 _MOST_DEVICES = 64
+# Of OpenGL 3.2's sync objects.
+_GPU_COMMANDS_COMPLETE, _FLUSH = 0x9117, 1
+_ALREADY, _DONE, _FAILED = 0x911A, 0x911C, 0x911D
+_PATIENCE_NS = 4_000_000_000  # a picture takes less by far, wherever it is drawn
 _SOFTWARE = ("llvmpipe", "softpipe", "swrast")
 
 
@@ -80,10 +84,53 @@ def draws_in_software(gl: moderngl.Context) -> bool:
 
 def finisher() -> Callable[[], None]:
     """OpenGL's glFinish through ctypes, which lets go of Python's lock while it waits."""
+    finish = _library("glFinish").glFinish
+    return lambda: finish()
+
+
+class Fences:
+    """Waits, without Python's lock, for what OpenGL was told up to some place, and nothing later.
+
+    One place at a time; the context is current.
+    """
+
+    def __init__(self) -> None:
+        library = _library("glFenceSync")
+        self._put, self._wait, self._delete = (
+            library.glFenceSync,
+            library.glClientWaitSync,
+            library.glDeleteSync,
+        )
+        self._put.restype, self._put.argtypes = ctypes.c_void_p, [ctypes.c_uint, ctypes.c_uint]
+        self._wait.argtypes = [ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint64]
+        self._delete.argtypes = [ctypes.c_void_p]
+        self._place: int | None = None
+
+    def put(self) -> None:
+        """The place is here."""
+        self._drop()
+        self._place = self._put(_GPU_COMMANDS_COMPLETE, 0)
+
+    def wait(self) -> None:
+        """Until all before the place is done. Errors: ContextLostError where it never is."""
+        said = self._wait(self._place, _FLUSH, _PATIENCE_NS) if self._place else _FAILED
+        self._drop()
+        if said not in (_ALREADY, _DONE):
+            raise ContextLostError("OpenGL's context was lost: what was drawn does not end")
+
+    def _drop(self) -> None:
+        if self._place:
+            self._delete(self._place)
+        self._place = None
+
+
+def _library(function: str) -> ctypes.CDLL:
+    """OpenGL's, which has this function. Errors: RenderingError."""
     for name in ("libGL.so.1", "libOpenGL.so.0"):
         try:
-            finish = ctypes.CDLL(name).glFinish
+            library = ctypes.CDLL(name)
+            getattr(library, function)
         except (OSError, AttributeError):
             continue
-        return lambda: finish()
+        return library
     raise RenderingError(f"OpenGL's library is missing: {_INSTALL}")

@@ -7,7 +7,7 @@ import pytest
 from digitalmask.errors import RenderingError
 from digitalmask.mask_state import neutral_state
 from digitalmask.opengl import EglDevice
-from digitalmask.pipeline.drawing_device import DrawingDevice
+from digitalmask.pipeline.drawing_device import DrawingDevice, watched
 from digitalmask.pipeline.stages import Renderer
 from tests.pipeline.doubles import SIZE, Stages, camera_frame
 
@@ -46,7 +46,7 @@ class Machine:
         """Whether this frame is a mask; else it is a card."""
         self.at_s += 1 / 30
         try:
-            self.renderer = self.renderer or self.device.renderer()
+            self.renderer = self.renderer or watched(self.device)
             self.renderer.draw(neutral_state(), SIZE, camera_frame(self.at_s).clock)
         except RenderingError:
             if self.renderer is not None:
@@ -119,4 +119,4 @@ def test_without_a_device_making_one_says_what_is_missing() -> None:
     machine = Machine()
     machine.cannot_make = {0}
     with pytest.raises(RenderingError, match="eglInitialize"):
-        machine.device.renderer()
+        watched(machine.device)

@@ -16,7 +16,7 @@ from av import AudioFrame, VideoFrame
 
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline import Masker, Sighting, Tracking
+from digitalmask.pipeline import Masker, Provider, Sighting, Tracking
 from digitalmask.relay.admission import Keys
 from digitalmask.relay.invitations import Role, invite
 from digitalmask.relay.rooms import Rooms
@@ -31,7 +31,7 @@ RED, GREEN, BLUE = (220, 20, 20), (20, 200, 20), (20, 20, 220)
 class GreenMasker:
     """Draws green whatever it sees; `slow_s` is what each frame takes."""
 
-    provider = "test"
+    provider = Provider("test", "green")
 
     def __init__(self, slow_s: Callable[[], float]) -> None:
         self.stage_ms: dict[str, float] = {}

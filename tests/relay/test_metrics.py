@@ -49,6 +49,8 @@ async def test_frames_stages_and_people_are_counted(tmp_path: Path) -> None:
     assert found["digitalmask_stage_seconds", "1", "encode"] > 0
     assert found["digitalmask_reduced", "1"] == 0
     assert found["digitalmask_tracking", "1", "following"] == 1
+    assert found["digitalmask_provider", "networks", "test", "1"] == 1
+    assert found["digitalmask_provider", "drawing", "green", "1"] == 1
     assert "process_cpu_seconds_total" in text
     assert room_id not in text
 

@@ -13,9 +13,11 @@ from digitalmask.assets.head import load_head
 from digitalmask.errors import RenderingError
 from digitalmask.mask_state import EXPRESSIONS, EyeState, MaskState, neutral_state
 from digitalmask.media.frame_clock import FrameClock
-from digitalmask.rendering import MaskRenderer, mask_camera
+from digitalmask.rendering import Complexion, DrawingContext, Inset, MaskRenderer, mask_camera
 from digitalmask.rendering.backdrop import backdrop
+from digitalmask.rendering.composition import Composer
 from digitalmask.rendering.identity import MOUTH, PUPIL, SCLERA
+from digitalmask.rendering.readback import Readback
 
 pytestmark = pytest.mark.gl
 CLOCK = FrameClock(1.0, 90_000, Fraction(1, 90_000))
@@ -191,6 +193,40 @@ def test_two_renderers_of_one_thread_do_not_disturb_each_other(renderer: MaskRen
     assert (drawn(renderer, neutral_state(), (160, 120)) == first).all()
     other.close()
     assert (drawn(renderer, neutral_state(), (160, 120)) == first).all()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_masks_drawn_by_turns_in_one_context_are_what_each_is_alone(asynchronous: bool) -> None:
+    head = load_head()
+    looks = [
+        (Inset.NONE, Complexion(), (320, 240), neutral_state()),
+        (Inset.EYES, Complexion("dark", "green"), (480, 360), replace(neutral_state(), left=SHUT)),
+        (Inset.NONE, Complexion("medium", "blue"), (240, 320), neutral_state()),
+    ]
+    context = DrawingContext(head)
+    together = [
+        MaskRenderer(head, inset, complexion=complexion, context=context)
+        for inset, complexion, _, _ in looks
+    ]
+    for each in together:
+        each._readback = Readback(context.gl, asynchronous)
+    for _ in range(2):
+        begun = [
+            each.begin(state, size)
+            for each, (_, _, size, state) in zip(together, looks, strict=True)
+        ]
+        samples = [each.end() for each in together]
+        for drawn, brought, (inset, complexion, size, state) in zip(
+            begun, samples, looks, strict=True
+        ):
+            alone = MaskRenderer(head, inset, complexion=complexion)
+            picture = Composer(inset).compose(drawn, brought, CLOCK).rgb
+            assert (picture == alone.draw(state, size, CLOCK).rgb).all()
+            alone.close()
+    together[0].close()
+    drawn = together[1].begin(neutral_state(), SIZE)
+    assert together[1].end().shape == drawn.shape
+    context.close()
 
 
 def test_an_odd_size_is_refused(renderer: MaskRenderer) -> None:

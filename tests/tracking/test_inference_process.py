@@ -12,8 +12,9 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
+from digitalmask import shared_process
 from digitalmask.errors import AssetError, TrackingError
-from digitalmask.tracking import inference_process, sessions
+from digitalmask.tracking import sessions
 from digitalmask.tracking.inference_process import InferenceProcess, connect
 from digitalmask.tracking.networks import Networks, cpu_networks, networks_on, with_spare
 from digitalmask.tracking.sessions import make_session
@@ -155,7 +156,7 @@ def test_a_room_that_ends_in_the_middle_disturbs_nobody(quick: InferenceProcess)
 def test_a_room_goes_on_where_the_process_fails_and_comes_back(
     fault: float, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference_process, "_HANGS_S", 0.5)
+    monkeypatch.setattr(shared_process, "_HANGS_S", 0.5)
     process = start(make_echo)
     first = child()
     now_s = [0.0]
@@ -178,6 +179,17 @@ def test_a_room_goes_on_where_the_process_fails_and_comes_back(
     until(again)
     assert networks.provider == "test"
     assert child().pid != first.pid
+
+
+def test_it_stays_the_same_while_the_relay_asks_whether_it_lives(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_process, "_ASK_ALIVE_S", 0.05)
+    networks, first = connect(start(make_echo).address), child()
+    for number in range(20):
+        assert said(networks, float(number)) == (number, 1)
+        time.sleep(0.02)
+    assert child().pid == first.pid
 
 
 def test_a_process_that_is_killed_is_started_again(start: Start) -> None:

@@ -1,8 +1,9 @@
 """Inference and drawing on a GPU: agreement with the CPU, one room, many rooms.
 
-All inference goes through the process that serves every room (`tracking/inference_process.py`),
-as in the relay. Where there is no GPU the same is run on the CPU, on the networks in the form for
-a GPU, and `device` says so: it shows that the benchmark works, not what a GPU does.
+All inference and drawing goes through the processes that work for every room
+(`tracking/inference_process.py`, `pipeline/drawing_process.py`), as in the relay. Where there is no
+GPU the same is run on the CPU, the networks in the form for a GPU, and `device` and `draws_on` say
+so: it shows that the benchmark works, not what a GPU does.
 """
 
 import json
@@ -21,14 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digitalmask.assets.head import load_head
 from digitalmask.bench.gpu_room import PATIENCE_S, draw_frames, read_frames
 from digitalmask.cuda import gpus
 from digitalmask.errors import MediaError, TrackingError
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.opengl import egl_devices
-from digitalmask.rendering import MaskRenderer
+from digitalmask.pipeline.drawing_process import DrawingProcess, RemoteRenderer, make_contexts
+from digitalmask.rendering import Complexion, Inset
 from digitalmask.simulation import SimulatedPatient
 from digitalmask.tracking import sessions
 from digitalmask.tracking.detector import detect_faces
@@ -61,19 +61,21 @@ def measure(rooms: int, seconds: float, say: Say) -> dict[str, Any]:
     crops = _crops()
     figures: dict[str, Any] = {
         "gpu": [each.name for each in there],
-        "draws_on": next((each.name for each in egl_devices()), ""),
         "cores": len(os.sched_getaffinity(0)),
         "size": "{}x{}".format(*SIZE),
     }
     for choice in choices:
         say(f"{choice}: agreement with the CPU, and what a batch takes")
         figures[choice] = _on(choice, crops)
-    with closing(InferenceProcess(networks_for, choices[0])) as process:
-        figures["device"] = process.provider
+    with (
+        closing(InferenceProcess(networks_for, choices[0])) as inference,
+        closing(DrawingProcess(make_contexts, "anywhere")) as drawing,
+    ):
+        figures["device"], figures["draws_on"] = inference.provider, drawing.provider
         say("one room")
-        figures["one_room"] = _one_room(process, crops)
+        figures["one_room"] = _one_room(inference, drawing, crops)
         say(f"{rooms} rooms at {_RATE} fps for {seconds:.0f} s")
-        figures["rooms"] = _many_rooms(process, crops, rooms, seconds)
+        figures["rooms"] = _many_rooms(inference, drawing, crops, rooms, seconds)
     return figures
 
 
@@ -122,8 +124,11 @@ def _timed(run: Callable[[], object]) -> float:
     return (time.perf_counter() - started_s) * 1e3
 
 
-def _one_room(process: InferenceProcess, crops: NDArray[np.uint8]) -> dict[str, Any]:
-    networks, renderer = connect(process.address, PATIENCE_S), MaskRenderer(load_head())
+def _one_room(
+    inference: InferenceProcess, drawing: DrawingProcess, crops: NDArray[np.uint8]
+) -> dict[str, Any]:
+    networks = connect(inference.address, PATIENCE_S)
+    renderer = RemoteRenderer(drawing.address, Inset.NONE, Complexion(), PATIENCE_S)
     try:
         read = [_timed(step) for step in read_frames(networks, crops, 100)]
         drawn = [_timed(step) for step in draw_frames(renderer, SIZE, 100)]
@@ -144,13 +149,18 @@ def _quantiles(name: str, taken_ms: Sequence[float]) -> dict[str, float]:
 
 
 def _many_rooms(
-    process: InferenceProcess, crops: NDArray[np.uint8], rooms: int, seconds: float
+    inference: InferenceProcess,
+    drawing: DrawingProcess,
+    crops: NDArray[np.uint8],
+    rooms: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Rooms that each read and draw at the camera's rate, in processes of their own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "crops.npy"
         np.save(file, crops)
-        command = [sys.executable, "-m", "digitalmask.bench.gpu_room", process.address, str(file)]
+        command = [sys.executable, "-m", "digitalmask.bench.gpu_room"]
+        command += [inference.address, drawing.address, str(file)]
         running = [
             subprocess.Popen(  # noqa: S603 - our own module
                 [*command, str(seconds), str(number / rooms / _RATE)],

@@ -1,4 +1,6 @@
-"""One room of the GPU's benchmark: `python -m … SOCKET CROPS.npy SECONDS OFFSET_S`.
+"""One room of the GPU's benchmark: `python -m … INFERENCE DRAWING CROPS.npy SECONDS OFFSET_S`.
+
+INFERENCE, DRAWING: the sockets of the processes that work for all rooms.
 
 Says `ready`, reads the moment to begin at (seconds of the monotonic clock) and prints one JSON
 list: for each frame that was done, how many milliseconds after it was due.
@@ -16,10 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from digitalmask.assets.head import load_head
 from digitalmask.mask_state import EyeState, MaskState, neutral_state
 from digitalmask.media.frame_clock import FrameClock
-from digitalmask.rendering import MaskRenderer
+from digitalmask.pipeline.drawing_process import RemoteRenderer
+from digitalmask.pipeline.stages import Renderer
+from digitalmask.rendering import Complexion, Inset
 from digitalmask.tracking.inference_process import connect
 from digitalmask.tracking.networks import Networks
 
@@ -43,7 +46,7 @@ def read_frames(
 
 
 def draw_frames(
-    renderer: MaskRenderer, size: tuple[int, int], count: int
+    renderer: Renderer, size: tuple[int, int], count: int
 ) -> Iterator[Callable[[], object]]:
     """What a frame asks of the renderer, once for each of `count`."""
     for number in range(count):
@@ -61,10 +64,12 @@ def _state(at_s: float) -> MaskState:
 
 def main() -> None:
     """Run for a while."""
-    address, file, seconds, offset_s = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:5])
+    inference, drawing, file, *times = sys.argv[1:]
+    seconds, offset_s = map(float, times)
     cv2.setNumThreads(1)
     crops: NDArray[np.uint8] = np.load(file)
-    networks, renderer = connect(address, PATIENCE_S), MaskRenderer(load_head())
+    networks = connect(inference, PATIENCE_S)
+    renderer = RemoteRenderer(drawing, Inset.NONE, Complexion(), PATIENCE_S)
     for step in [
         *read_frames(networks, crops, _WARM_UP),
         *draw_frames(renderer, _SIZE, _WARM_UP),

@@ -9,6 +9,7 @@ with standard input.
 """
 
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
@@ -26,11 +27,13 @@ from digitalmask.bench.packet_times import PacketTimes
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import FrameMasker, Sighting, isolated
+from digitalmask.pipeline.drawing_process import shared_drawing
 from digitalmask.relay.admission import Keys
 from digitalmask.relay.invitations import Role, invite
 from digitalmask.relay.peer import offer_loopback
 from digitalmask.relay.rooms import Rooms
 from digitalmask.relay.server import make_app
+from digitalmask.tracking.inference_process import shared_inference
 
 _SLOW_FRAME_S = 0.12  # a quarter of the camera's rate, still below the watchdog's 150 ms
 _BEFORE_SLOW_S = 5.0
@@ -111,13 +114,14 @@ def _passthrough() -> web.Application:
     return app
 
 
-async def _serve(kind: str, slow_s: float, folder: Path) -> None:
+async def _serve(
+    kind: str, slow_s: float, folder: Path, make: Callable[[], FrameMasker] | None
+) -> None:
     times, camera = PacketTimes(), CameraClock()
     times.note()
     keys = Keys("k" * 48, "a" * 48)  # good for this process and this loopback address alone
     room_id = "bench"
-    if kind in ("masked", "marked"):
-        make = isolated()
+    if make is not None:
         if kind == "marked":
             camera.note()
             make = _marked(make)
@@ -152,8 +156,15 @@ async def _serve(kind: str, slow_s: float, folder: Path) -> None:
 def main() -> None:
     """Serve until standard input ends."""
     kind, slow_s = sys.argv[1], float(sys.argv[2])
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(_serve(kind, slow_s, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as shared:
+        make = None
+        if kind in ("masked", "marked"):
+            # As `digitalmask serve` does: on a GPU all rooms share what runs there.
+            inference = shared.enter_context(shared_inference("auto"))
+            drawing = shared.enter_context(shared_drawing())
+            address = "" if inference is None else inference.address
+            make = isolated(inference=address, drawing=drawing)
+        asyncio.run(_serve(kind, slow_s, Path(folder), make))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from digitalmask.cli.mask import add_complexion, add_inset, add_voice, frame_siz
 from digitalmask.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from digitalmask.pipeline.drawing_process import DrawingProcess
     from digitalmask.tracking.inference_process import InferenceProcess
 
 
@@ -69,14 +70,23 @@ def add_parser(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    from digitalmask.pipeline.drawing_process import shared_drawing
     from digitalmask.tracking.inference_process import shared_inference
 
-    with contextlib.suppress(KeyboardInterrupt), shared_inference(options.provider) as inference:
-        asyncio.run(_serve(options, inference))
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        shared_inference(options.provider) as inference,
+        shared_drawing() as drawing,
+    ):
+        asyncio.run(_serve(options, inference, drawing))
     return 0
 
 
-async def _serve(options: argparse.Namespace, inference: "InferenceProcess | None") -> None:
+async def _serve(
+    options: argparse.Namespace,
+    inference: "InferenceProcess | None",
+    drawing: "DrawingProcess | None",
+) -> None:
     from aiohttp import web
 
     from digitalmask.assets.paths import state_dir
@@ -93,9 +103,7 @@ async def _serve(options: argparse.Namespace, inference: "InferenceProcess | Non
     origins = frozenset(map(read_origin, options.allow_origin))
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
     address = inference.address if inference is not None else ""
-    masker = isolated(
-        options.provider, options.inset, options.skin, options.eyes, inference=address
-    )
+    masker = isolated(options.provider, options.inset, options.skin, options.eyes, address, drawing)
     rooms = Rooms(
         masker,
         state_dir() / "rooms.json",

@@ -5,7 +5,7 @@ from digitalmask.pipeline.drawer import Drawer
 from digitalmask.pipeline.follower import Follower
 from digitalmask.pipeline.live import LivePipeline, PipelineStatus
 from digitalmask.pipeline.masker import Masker
-from digitalmask.pipeline.stages import FrameMasker, Sighting, Tracking
+from digitalmask.pipeline.stages import FrameMasker, Provider, Sighting, Tracking
 
 __all__ = [
     "Drawer",
@@ -14,6 +14,7 @@ __all__ = [
     "LivePipeline",
     "Masker",
     "PipelineStatus",
+    "Provider",
     "Sighting",
     "Tracking",
     "isolated",

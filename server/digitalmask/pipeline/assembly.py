@@ -6,11 +6,12 @@ from digitalmask.anatomy import MaskEstimator
 from digitalmask.assets.head import load_head
 from digitalmask.opengl import egl_devices
 from digitalmask.pipeline.drawer import Drawer
-from digitalmask.pipeline.drawing_device import DrawingDevice
+from digitalmask.pipeline.drawing_device import DrawingDevice, watched
+from digitalmask.pipeline.drawing_process import DrawingProcess
 from digitalmask.pipeline.follower import Follower
 from digitalmask.pipeline.masker import Masker
 from digitalmask.pipeline.masker_process import MaskerProcess
-from digitalmask.pipeline.stages import FrameMasker
+from digitalmask.pipeline.stages import FrameMasker, Renderer
 from digitalmask.rendering import Complexion, Inset, MaskRenderer
 from digitalmask.tracking import FaceTracker, load_networks
 from digitalmask.tracking.inference_process import room_networks
@@ -39,10 +40,10 @@ def make_drawer(
     complexion = Complexion(skin, eyes)
 
     def make() -> Drawer:
-        device = DrawingDevice(
+        device: DrawingDevice[Renderer] = DrawingDevice(
             lambda index: MaskRenderer(head, Inset(inset), index, complexion), egl_devices()
         )
-        return Drawer(device.renderer, lambda: device.name)
+        return Drawer(lambda: watched(device), lambda: device.name)
 
     return make
 
@@ -61,16 +62,17 @@ def isolated(
     skin: str = "light",
     eyes: str = "neutral",
     inference: str = "",
+    drawing: DrawingProcess | None = None,
 ) -> Callable[[], FrameMasker]:
     """Makes maskers each of whose halves has a process of its own, where the system can.
 
-    inference: as for `make_follower`.
+    inference: as for `make_follower`. drawing: the process that draws for all rooms, if there is.
     """
     if not MaskerProcess.possible():
         return make_masker(provider, inset, skin, eyes)
     follower = (_name(make_follower), provider, inference)
     drawer = (_name(make_drawer), inset, skin, eyes)
-    return lambda: MaskerProcess(follower, drawer)
+    return lambda: MaskerProcess(follower, drawer, drawing)
 
 
 def _name(maker: Callable[..., object]) -> str:

@@ -43,6 +43,11 @@ class Drawer:
         """What masks are drawn on now."""
         return self._where()
 
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Recent milliseconds."""
+        return self.times.recent_ms
+
     def warm_up(self, size: tuple[int, int]) -> None:
         """Do once what is slow the first time: shaders are compiled, memory is taken.
 

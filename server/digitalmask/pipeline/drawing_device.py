@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from digitalmask.mask_state import MaskState
 from digitalmask.media.frame_clock import FrameClock
@@ -18,19 +19,21 @@ from digitalmask.pipeline.stages import Renderer
 
 _log = logging.getLogger(__name__)
 
+Made = TypeVar("Made")
+
 # So many failures within so long, and the device is given up.
 _MOST_FAILURES, _WITHIN_S = 3, 60.0
 
 
-class DrawingDevice:
-    """Makes renderers on the best device that works. One thread.
+class DrawingDevice(Generic[Made]):
+    """Makes what draws (a renderer, a context for many) on the best device that works. One thread.
 
-    make: a renderer on the device of that index. devices: the best one first.
+    make: on the device of that index. devices: the best one first.
     """
 
     def __init__(
         self,
-        make: Callable[[int], Renderer],
+        make: Callable[[int], Made],
         devices: Sequence[EglDevice],
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -45,26 +48,35 @@ class DrawingDevice:
         """The device in use."""
         return self._devices[0].name
 
-    def renderer(self) -> Renderer:
-        """A renderer; RenderingError where it cannot be made, this time."""
+    @property
+    def hopeless(self) -> bool:
+        """Whether the last device fails as often as the others, which were given up for that."""
+        often = len(self._failed_at_s) == _MOST_FAILURES
+        return often and self._failed_at_s[-1] - self._failed_at_s[0] <= _WITHIN_S
+
+    def make(self) -> Made:
+        """One on this device; RenderingError where it cannot be made, this time."""
         try:
-            return _Watched(self._make(self._devices[0].index), self._failed)
+            return self._make(self._devices[0].index)
         except Exception:
-            self._failed()
+            self.failed()
             raise
 
-    def _failed(self) -> None:
+    def failed(self) -> None:
+        """What was made has failed."""
         self._failed_at_s.append(self._now_s())
-        often = len(self._failed_at_s) == _MOST_FAILURES
-        if not often or self._failed_at_s[-1] - self._failed_at_s[0] > _WITHIN_S:
-            return
-        if len(self._devices) > 1:
+        if self.hopeless and len(self._devices) > 1:
             given_up = self._devices.pop(0)
             self._failed_at_s.clear()
             _log.warning(
                 "drawing on %s failed %d times; masks are drawn on %s from now on",
                 given_up.name, _MOST_FAILURES, self.name,
             )  # fmt: skip
+
+
+def watched(device: DrawingDevice[Renderer]) -> Renderer:
+    """A renderer on a device, which is told of its failures; RenderingError where there is none."""
+    return _Watched(device.make(), device.failed)
 
 
 class _Watched:

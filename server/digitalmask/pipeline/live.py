@@ -16,7 +16,7 @@ from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.newest_slot import NewestSlot
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline.effort import Governor
-from digitalmask.pipeline.stages import FrameMasker, Sighting, Tracking
+from digitalmask.pipeline.stages import FrameMasker, Provider, Sighting, Tracking
 from digitalmask.rendering import draw_card, fade
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class PipelineStatus:
     shown: int = 0
     replaced: int = 0
     level: int = 0
-    provider: str = ""
+    provider: Provider = field(default_factory=Provider)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ class LivePipeline:
                     self._status,
                     tracking=tracking,
                     stage_ms={} if masker is None else dict(masker.stage_ms),
-                    provider="" if masker is None else masker.provider,
+                    provider=Provider() if masker is None else masker.provider,
                 )
             # The watchdog has shown a card since: an old mask would jump back in time.
             if now - seen.taken_at_s > _STALE_S and masked.card is None:

@@ -4,7 +4,7 @@ from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline.drawer import Drawer
 from digitalmask.pipeline.follower import Follower
-from digitalmask.pipeline.stages import Sighting
+from digitalmask.pipeline.stages import Provider, Sighting
 
 
 class Masker:
@@ -18,14 +18,14 @@ class Masker:
         self._follower, self._drawer = follower, drawer
 
     @property
-    def provider(self) -> str:
+    def provider(self) -> Provider:
         """What the networks run on now, and what masks are drawn on."""
-        return f"{self._follower.provider}, OpenGL on {self._drawer.provider}"
+        return Provider(self._follower.provider, self._drawer.provider)
 
     @property
     def stage_ms(self) -> dict[str, float]:
         """Recent milliseconds of each stage."""
-        return self._follower.times.recent_ms | self._drawer.times.recent_ms
+        return self._follower.times.recent_ms | self._drawer.stage_ms
 
     def follow(self, frame: PatientFrame) -> Sighting:
         """What this frame shows of the patient."""

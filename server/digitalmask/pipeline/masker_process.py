@@ -38,8 +38,9 @@ from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import Colours, PatientFrame
 from digitalmask.pipeline.drawer import Drawer
+from digitalmask.pipeline.drawing_process import DrawingProcess
 from digitalmask.pipeline.follower import Follower
-from digitalmask.pipeline.stages import Sighting
+from digitalmask.pipeline.stages import Provider, Sighting
 
 _PICTURE_BYTES = 3 * 8192 * 8192  # the largest; only what is written to takes memory
 _START_S = 60.0  # a TensorRT engine is not built in less
@@ -64,14 +65,29 @@ class MaskerProcess:
     """Does what `Masker` does. One thread follows, one draws.
 
     follower, drawer: `module:function` of a maker and its options, which the other process imports.
+    drawing: the process that draws for all rooms, if there is one; what it draws is laid into the
+    picture here, and once it is given up, the room has a drawing process of its own like others.
     Raises what kept a process from starting, and PipelineError from `follow` and `draw` where it
     has ended or does not answer; it is started again with a later frame.
     """
 
-    def __init__(self, follower: tuple[str, ...], drawer: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        follower: tuple[str, ...],
+        drawer: tuple[str, ...],
+        drawing: DrawingProcess | None = None,
+    ) -> None:
+        self._drawer, self._shared = drawer, drawing
         self._following = _Process(follower)
         try:
-            self._drawing = _Process(drawer)
+            self._drawing: _Drawing | Drawer
+            if drawing is not None and not drawing.given_up:
+                self._drawing = drawing.drawer(*drawer[1:])
+                self._drawing.warm_up(_WARM_UP_SIZE)
+                self._following.wait()
+                return
+            self._shared = None
+            self._drawing = _Drawing(drawer)
             self._following.wait()
             self._drawing.wait()
         except BaseException:
@@ -84,9 +100,9 @@ class MaskerProcess:
         return hasattr(os, "memfd_create")
 
     @property
-    def provider(self) -> str:
+    def provider(self) -> Provider:
         """What the networks run on now, and what masks are drawn on."""
-        return f"{self._following.provider}, OpenGL on {self._drawing.provider}"
+        return Provider(self._following.provider, self._drawing.provider)
 
     @property
     def stage_ms(self) -> dict[str, float]:
@@ -114,10 +130,11 @@ class MaskerProcess:
 
     def draw(self, sighting: Sighting, size: tuple[int, int] | None = None) -> MaskedFrame:
         """The mask, or a card."""
-        about, picture_bytes = self._drawing.ask((sighting, size))
-        view = memoryview(self._drawing.memory)[:picture_bytes]
-        masked: MaskedFrame = pickle.loads(about, buffers=[view])  # noqa: S301 - our own process
-        return replace(masked, rgb=masked.rgb.copy())
+        if self._shared is not None and self._shared.given_up:
+            self._shared = None
+            self._drawing.close()
+            self._drawing = _Drawing(self._drawer)
+        return self._drawing.draw(sighting, size)
 
     def close(self) -> None:
         """End both processes."""
@@ -143,7 +160,7 @@ class _Process:
     def wait(self) -> None:
         """Until it is ready."""
         self._answer(_START_S)
-        self._ready_at_s = time.monotonic()
+        self._ready, self._ready_at_s = True, time.monotonic()
 
     def ask(self, about: object, put: Callable[[mmap.mmap], None] | None = None) -> Any:
         """What it answers. put: writes the picture that goes with the question."""
@@ -151,6 +168,13 @@ class _Process:
             if self._closed or time.monotonic() - self._ready_at_s < _AGAIN_S:
                 raise PipelineError("the masking process has ended; it is started again soon")
             self._start()
+            self.wait()
+        if not self._ready:
+            # Nobody has waited for it: whoever asks has a card to show meanwhile.
+            if time.monotonic() - self._ready_at_s > _START_S:
+                self._end()
+            elif not self._connection.poll():
+                raise PipelineError("the masking process is starting")
             self.wait()
         if put is not None:
             put(self.memory)
@@ -170,7 +194,7 @@ class _Process:
             self._handle = -1
 
     def _start(self) -> None:
-        self._ready_at_s = time.monotonic()
+        self._ready, self._ready_at_s = False, time.monotonic()
         ours, theirs = socket.socketpair()
         handles = (theirs.fileno(), self._handle)
         command = [sys.executable, "-c", _RUN, ",".join(map(str, handles)), *self._maker]
@@ -205,6 +229,17 @@ class _Process:
             self._connection.close()
             process.kill()
             process.wait()
+
+
+class _Drawing(_Process):
+    """The half that draws."""
+
+    def draw(self, sighting: Sighting, size: tuple[int, int] | None) -> MaskedFrame:
+        """The mask, or a card."""
+        about, picture_bytes = self.ask((sighting, size))
+        view = memoryview(self.memory)[:picture_bytes]
+        masked: MaskedFrame = pickle.loads(about, buffers=[view])  # noqa: S301 - our own process
+        return replace(masked, rgb=masked.rgb.copy())
 
 
 def serve() -> None:

@@ -27,6 +27,17 @@ class Tracking(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """What a patient's networks run on now, and what the masks are drawn on; empty if unknown."""
+
+    networks: str = ""
+    drawing: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.networks}, OpenGL on {self.drawing}" if self.networks else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """What was seen of the patient in one frame: all that goes from reading a face to drawing it.
 
@@ -78,7 +89,7 @@ class FrameMasker(Protocol):
         """Recent milliseconds of each stage."""
 
     @property
-    def provider(self) -> str:
+    def provider(self) -> Provider:
         """What the networks run on now, and what masks are drawn on."""
 
     def follow(self, frame: PatientFrame) -> Sighting:

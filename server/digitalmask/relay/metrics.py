@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from digitalmask.pipeline import Tracking
+from digitalmask.pipeline import Provider, Tracking
 from digitalmask.relay.admission import Admission
 from digitalmask.relay.invitations import Role
 from digitalmask.relay.rooms import Rooms
@@ -58,6 +58,11 @@ class _RoomFigures(Collector):
         tracking = GaugeMetricFamily(
             "digitalmask_tracking", "1 for what becomes of the face.", labels=["room", "state"]
         )
+        providers = GaugeMetricFamily(
+            "digitalmask_provider",
+            "1 for what the networks run on, and what masks are drawn on.",
+            labels=["room", "of", "provider"],
+        )
         encodings = GaugeMetricFamily(
             "digitalmask_encodings", "Encodings of a room's mask.", labels=["room"]
         )
@@ -79,6 +84,9 @@ class _RoomFigures(Collector):
             rate.add_metric([label], status.fps)
             effort.add_metric([label], status.level)
             encodings.add_metric([label], room.encodings)
+            if status.provider != Provider():
+                providers.add_metric([label, "networks", status.provider.networks], 1)
+                providers.add_metric([label, "drawing", status.provider.drawing], 1)
             for state in Tracking:
                 tracking.add_metric([label, state.value], status.tracking is state)
-        yield from (people, frames, stages, rate, effort, tracking, encodings)
+        yield from (people, frames, stages, rate, effort, tracking, providers, encodings)

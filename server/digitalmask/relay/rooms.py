@@ -210,7 +210,7 @@ class Room:
             "streams": streams,
             "recording": self.recording.describe(),
             "you": {"role": invitation.role.value, "name": invitation.name},
-            "provider": status.provider,
+            "provider": str(status.provider),
         }
 
     def patient_status(self) -> PipelineStatus:

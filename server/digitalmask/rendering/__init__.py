@@ -5,6 +5,8 @@ Reaches the state and the head alone; nothing here can get at the camera's pictu
 
 from digitalmask.rendering.cards import draw_card, fade
 from digitalmask.rendering.complexion import IRISES, SKINS, Complexion
+from digitalmask.rendering.composition import Composer, DrawnHead
+from digitalmask.rendering.drawing_context import DrawingContext
 from digitalmask.rendering.identity import Identity, MaskCamera
 from digitalmask.rendering.inset import Inset
 from digitalmask.rendering.mask_renderer import MaskRenderer, mask_camera
@@ -13,6 +15,9 @@ __all__ = [
     "IRISES",
     "SKINS",
     "Complexion",
+    "Composer",
+    "DrawingContext",
+    "DrawnHead",
     "Identity",
     "Inset",
     "MaskCamera",

@@ -6,23 +6,20 @@ import cv2
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
-from digitalmask.assets.head import GUMS, LEFT, RIGHT, SKIN, TEETH, Head
-from digitalmask.compiled import compiled
-from digitalmask.errors import RenderingError
-from digitalmask.mask_state import EXPRESSIONS, EyeState, MaskState
+from digitalmask.assets.head import LEFT, RIGHT, Head
+from digitalmask.errors import ContextLostError, RenderingError
+from digitalmask.mask_state import EyeState, MaskState
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.masked_frame import MaskedFrame
-from digitalmask.opengl import finisher, offscreen_context
-from digitalmask.rendering import shaders
-from digitalmask.rendering.backdrop import backdrop
+from digitalmask.opengl import finisher
 from digitalmask.rendering.complexion import Complexion
+from digitalmask.rendering.composition import Composer, DrawnHead
+from digitalmask.rendering.drawing_context import EYE_BLOCK, VIEW_BLOCK, DrawingContext, Programs
 from digitalmask.rendering.eyelids import LidMargins, gaze_axis
 from digitalmask.rendering.identity import GROUND, SCLERA, Identity, MaskCamera
-from digitalmask.rendering.inset import Inset, lay_eyes
-from digitalmask.rendering.posed_head import HeadPoser, PosedHead, margins_of, strip_places
+from digitalmask.rendering.inset import Inset
+from digitalmask.rendering.posed_head import PosedHead
 from digitalmask.rendering.readback import Readback
 
 Floats = NDArray[np.floating]
@@ -39,49 +36,14 @@ _SAMPLES, _SAMPLES_ENLARGED = 1.5, 2.0
 # The neck bends here, and takes this share of the head's turn.
 _NECK_PIVOT_MM = (0.0, -75.0, -62.0)
 _NECK_SHARE = 0.35
-# Between these heights the neck fades into the backdrop (the skin's shader has them too).
-_FADE_TOP_MM, _FADE_BOTTOM_MM = -112.0, -150.0
-_TEETH_FACING, _TEETH_DEEP_MM = -0.25, 30.0  # z of their normals, and how far back they are drawn
-_LOWER_TEETH_DEEP_MM = 15.0  # the middles of lower ones: behind the canines a cheek hides them
 _LIPS_PARTED_MM = 0.4  # from here on teeth may be seen
 _NECK_TOP_MM = -60.0  # below it a vertex may follow the neck
 _SKULL_MM = (0.0, 10.0, -70.0)
 _RECENTRE_SHARE = 0.55
 _MARGIN_MM = 9.0  # lashes, and what lies between the vertices that are looked at
-# In radii of the ball: beyond the corners of the lids, within the temple.
-_FLANGE_REACH, _FLANGE_FRONT = 1.17, 0.24
-_RIM = TEETH + 1  # what the lids' margins are made of, beside the parts of `Head.part`
-# Light that reaches them, row by row from the skin's edge to the ball: the upper ones face down.
-_RIM_OCCLUSION = ((0.60, 0.45, 0.28), (0.95, 0.85, 0.50))
 _MARGIN_PLACES = 12  # along the lids, as the eye's shader has them
-# Places and lengths of the shaders' uniform blocks.
-_VIEW_BLOCK, _VIEW_BYTES = 0, 128
-_EYE_BLOCK, _EYE_BYTES = 1, 96 + 16 * _MARGIN_PLACES
-
-
-def _cap(
-    rings: int = 6, spokes: int = 20, reach_deg: float = 80.0
-) -> tuple[Floats, NDArray[np.int32]]:
-    """The front half of the unit sphere about +z, with a flange that closes the lids' corners."""
-    theta = np.radians(reach_deg) * np.arange(1, rings + 1) / rings
-    phi = np.arange(spokes) * 2 * np.pi / spokes
-    ring = np.stack(
-        [
-            np.sin(theta)[:, None] * np.cos(phi),
-            np.sin(theta)[:, None] * np.sin(phi),
-            np.repeat(np.cos(theta)[:, None], spokes, axis=1),
-        ],
-        axis=-1,
-    ).reshape(-1, 3)
-    ring[-spokes:, :2] *= _FLANGE_REACH / np.sin(theta[-1])
-    ring[-spokes:, 2] = _FLANGE_FRONT
-    points = np.vstack([[0.0, 0.0, 1.0], ring])
-    triangles = [(0, 1 + s, 1 + (s + 1) % spokes) for s in range(spokes)]
-    for r in range(rings - 1):
-        for s in range(spokes):
-            a, b = 1 + r * spokes + s, 1 + r * spokes + (s + 1) % spokes
-            triangles += [(a, a + spokes, b + spokes), (a, b + spokes, b)]
-    return points, np.array(triangles, np.int32)
+# Lengths of the shaders' uniform blocks.
+_VIEW_BYTES, _EYE_BYTES = 128, 96 + 16 * _MARGIN_PLACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,20 +106,6 @@ class _View:
         return int(first[0]), int(first[1]), int(last[0]), int(last[1])
 
 
-def _outermost(head: Head) -> NDArray[np.int64]:
-    """Vertices of which some reach furthest in any direction, with the jaw open or not."""
-    count = 300
-    z = 1 - (2 * np.arange(count) + 1) / count  # a Fibonacci sphere
-    angle = np.arange(count) * np.pi * (3 - np.sqrt(5))
-    across = np.sqrt(1 - z * z)
-    directions = np.stack([across * np.cos(angle), across * np.sin(angle), z])
-    seen = np.flatnonzero(head.vertices_mm[:, 1] > _FADE_BOTTOM_MM)
-    jaw = head.expressions_mm[EXPRESSIONS.index("jawOpen")][seen]
-    points = head.vertices_mm[seen]
-    chosen = [np.argmax(place @ directions, axis=0) for place in (points, points + jaw)]
-    return np.asarray(seen[np.unique(np.concatenate(chosen))])
-
-
 def _columns(matrix: Floats) -> bytes:
     """A 3x3 matrix in the layout std140: three columns of four."""
     padded = np.zeros((3, 4), np.float32)
@@ -181,8 +129,9 @@ class MaskRenderer:
     """Draws masks. One thread owns it: the one that makes it also draws and closes.
 
     inset: what is shown beside the mask. device_index: which EGL device, the best where None;
-    software drawing counts as one. complexion: the mask's colours.
-    Raises RenderingError where OpenGL is missing or, from `draw`, where its context was lost.
+    software drawing counts as one. complexion: the mask's colours. context: one to draw in together
+    with other renderers, which stays open; one of its own where None.
+    Raises RenderingError where OpenGL is missing, ContextLostError where its context was lost.
     """
 
     def __init__(
@@ -191,128 +140,54 @@ class MaskRenderer:
         inset: Inset = Inset.NONE,
         device_index: int | None = None,
         complexion: Complexion = Complexion(),  # noqa: B008 - frozen
+        context: DrawingContext | None = None,
     ) -> None:
-        self._head, self._inset = head, inset
-        self._colours = complexion.definitions()
+        self._head = head
         self._samples = _SAMPLES_ENLARGED if inset is Inset.EYES else _SAMPLES
+        self._composer = Composer(inset)
         self._finish = finisher()
-        self._gl = offscreen_context(device_index)
-        self._readback = Readback(self._gl)
+        self._context = context or DrawingContext(head, device_index)
+        self._own_context = context is None
+        self._gl = self._context.gl
+        programs = self._context.programs(complexion)
         self._large: moderngl.Framebuffer | None = None
-        self._mean = np.empty(0, np.uint8)  # memory that is had anew for each frame costs more
-        self._poser = HeadPoser(head)
-        self._outermost = _outermost(head)
         self._identity_target: moderngl.Framebuffer | None = None
         try:
             with self._gl:
-                self._build()
+                self._readback = Readback(self._gl)
+                self._build(programs)
         except moderngl.Error as error:
-            raise RenderingError(f"OpenGL 3.3 is needed: {error}") from None
+            raise ContextLostError(f"OpenGL's context was lost: {error}") from None
 
-    def _build(self) -> None:
-        gl, head = self._gl, self._head
-        points, triangles = self._poser.rest_mm, self._poser.triangles
+    def _build(self, programs: Programs) -> None:
+        gl, shared = self._gl, self._context
         self._view_block = gl.buffer(reserve=_VIEW_BYTES, dynamic=True)
-        self._view_block.bind_to_uniform_block(_VIEW_BLOCK)
         # One for each eye, filled before anything is drawn: what is being drawn from is not
         # written to without a wait.
         self._eye_blocks = [gl.buffer(reserve=_EYE_BYTES, dynamic=True) for _ in (RIGHT, LEFT)]
-        skin = self._program(shaders.SKIN_VERTEX, shaders.SKIN_FRAGMENT)
-        border = self._program(shaders.BORDER_VERTEX, shaders.BORDER_FRAGMENT)
-        neck = self._program(shaders.SKIN_VERTEX, shaders.NECK_FRAGMENT)
-        eye = self._program(shaders.EYE_VERTEX, shaders.EYE_FRAGMENT)
-        lash = self._program(shaders.LASH_VERTEX, shaders.LASH_FRAGMENT)
-        skin_identity = self._program(shaders.SKIN_IDENTITY_VERTEX, shaders.SKIN_IDENTITY_FRAGMENT)
-        eye_identity = self._program(shaders.EYE_VERTEX, shaders.EYE_IDENTITY_FRAGMENT)
-        marks = np.stack(
-            [head.occlusion, head.brow_mm, head.lip_mm, head.part.astype(np.float32)], axis=1
-        )
-        rims = [
-            np.tile(np.array([light, -8, -8, _RIM], np.float32), (strip_places(margin), 1))
-            for margin, lights in zip(margins_of(head), 2 * _RIM_OCCLUSION, strict=True)
-            for light in lights
-        ]
-        marks = np.concatenate([marks, *rims])
-        still = np.concatenate([marks, self._neck(points)[:, None]], axis=1).astype(np.float32)
-        # What has faded with the neck is left out.
-        low, parts = points[triangles, 1], marks[triangles, 3]
-        teeth = ((parts >= GUMS) & (parts <= TEETH)).all(1)
-        fading = (parts == SKIN).all(1) & (low.min(1) < _FADE_TOP_MM)
-        fading &= self._neck(points)[triangles].max(1) > 0
-        # The colour changes within these triangles: it is worked out for every pixel.
-        edged = (parts == SKIN).all(1) & ~fading
-        edged &= _crosses(marks[triangles, 1], *shaders.BROW_EDGE_MM) | _crosses(
-            marks[triangles, 2], *shaders.LIP_EDGE_MM
-        )
-        pairs = points[head.lip_pairs]
-        self._lips_rest_mm = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1)
-        self._moving_buffer = gl.buffer(reserve=24 * len(points), dynamic=True)
-        still_buffer = gl.buffer(still.tobytes())
+        self._moving_buffer = gl.buffer(reserve=24 * len(shared.poser.rest_mm), dynamic=True)
+        lash_vertices = int(shared.poser.lash_triangles.max()) + 1
+        self._lash_buffer = gl.buffer(reserve=24 * lash_vertices, dynamic=True)
 
         def skin_mesh(
-            program: moderngl.Program, some: NDArray[np.int32], normals: bool = True
+            program: moderngl.Program, order: moderngl.Buffer, normals: bool = True
         ) -> moderngl.VertexArray:
             moving = ("3f 3f", "point", "normal") if normals else ("3f 12x", "point")
-            return gl.vertex_array(
-                program,
-                [(self._moving_buffer, *moving), (still_buffer, "4f 1f", "tint", "neck")],
-                gl.buffer(np.ascontiguousarray(some, np.int32).tobytes()),
-            )
+            still = (shared.still, "4f 1f", "tint", "neck")
+            return gl.vertex_array(program, [(self._moving_buffer, *moving), still], order)
 
-        self._skin_mesh = skin_mesh(skin, triangles[~fading & ~teeth & ~edged])
-        self._border_mesh = skin_mesh(border, triangles[edged])
-        # Teeth are seen from the front alone: not their backs, nor what lies deep.
-        corners = points[triangles[teeth]]
-        face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        face /= np.linalg.norm(face, axis=1, keepdims=True) + 1e-9
-        front = corners[..., 2].max()
-        shown = (face[:, 2] > _TEETH_FACING) & (corners[..., 2].max(1) > front - _TEETH_DEEP_MM)
-        enamel = (parts[teeth] == TEETH).all(1)
-        middles = _middles_of_pieces(points, triangles[teeth][enamel])
-        lower_lip = pairs[..., 1].mean()
-        shown[enamel] &= (middles[:, 1] > lower_lip) | (
-            middles[:, 2] > front - _LOWER_TEETH_DEEP_MM
-        )
-        self._teeth_mesh = skin_mesh(skin, triangles[teeth][shown])
-        self._neck_mesh = skin_mesh(neck, triangles[fading & (low.max(1) > _FADE_BOTTOM_MM)])
-        whole = low.max(1) > _FADE_BOTTOM_MM
-        self._identity_mesh = skin_mesh(skin_identity, triangles[whole], normals=False)
-        cap, cap_triangles = _cap()
-        cap_buffer = gl.buffer(cap.astype(np.float32).tobytes())
-        cap_order = gl.buffer(cap_triangles.tobytes())
+        orders = shared.orders
+        self._skin_mesh = skin_mesh(programs.skin, orders.skin)
+        self._border_mesh = skin_mesh(programs.border, orders.border)
+        self._teeth_mesh = skin_mesh(programs.skin, orders.teeth)
+        self._neck_mesh = skin_mesh(programs.neck, orders.neck)
+        self._identity_mesh = skin_mesh(programs.skin_identity, orders.whole, normals=False)
         self._eye_mesh, self._eye_identity_mesh = (
-            gl.vertex_array(program, [(cap_buffer, "3f", "unit")], cap_order)
-            for program in (eye, eye_identity)
+            gl.vertex_array(program, [(shared.cap, "3f", "unit")], orders.cap)
+            for program in (programs.eye, programs.eye_identity)
         )
-        lashes = self._poser.lash_triangles
-        self._lash_buffer = gl.buffer(reserve=24 * (int(lashes.max()) + 1), dynamic=True)
-        self._lash_mesh = gl.vertex_array(
-            lash,
-            [(self._lash_buffer, "3f 3f", "point", "along")],
-            gl.buffer(lashes.tobytes()),
-        )
-
-    def _neck(self, points: Floats) -> Floats:
-        """Each vertex's share in the neck's turn instead of the head's: 0 above the jaw."""
-        # The border runs from under the chin up to the nape.
-        depth = points[:, 1] + 0.35 * np.clip(points[:, 2], -120, 60) + 92.0
-        share = np.clip(-depth / 62.0, 0, 1)
-        share = np.asarray(share * share * (3 - 2 * share))
-        share[: len(self._head.part)] *= self._head.part == SKIN
-        return share
-
-    def _program(self, vertex_shader: str, fragment_shader: str) -> moderngl.Program:
-        vertex_shader, fragment_shader = (
-            shader.replace("\n", f"\n{self._colours}", 1)  # after the line of its version
-            for shader in (vertex_shader, fragment_shader)
-        )
-        program = self._gl.program(vertex_shader=vertex_shader, fragment_shader=fragment_shader)
-        for name, place in (("View", _VIEW_BLOCK), ("Eye", _EYE_BLOCK)):
-            if name in program:
-                block = program[name]
-                assert isinstance(block, moderngl.UniformBlock)  # noqa: S101 - for the type
-                block.binding = place
-        return program
+        lashes = (self._lash_buffer, "3f 3f", "point", "along")
+        self._lash_mesh = gl.vertex_array(programs.lash, [lashes], orders.lash)
 
     def _target(self, width: int, height: int) -> moderngl.Framebuffer:
         """Where to draw a box of so many samples; it only grows."""
@@ -320,15 +195,19 @@ class MaskRenderer:
         if large is None or large.width < size[0] or large.height < size[1]:
             if large is not None:
                 size = (max(size[0], large.width), max(size[1], large.height))
-                for part in (large.color_attachments[0], large.depth_attachment, large):
-                    part.release()
+                _release(large)
             size = (-(-size[0] // 64) * 64, -(-size[1] // 64) * 64)
             large = gl.framebuffer([gl.renderbuffer(size, 4)], gl.depth_renderbuffer(size))
             self._large = large
         return large
 
     def draw(self, state: MaskState, size: tuple[int, int], clock: FrameClock) -> MaskedFrame:
-        """Draw one mask, `size` (width, height) in pixels, both even.
+        """Draw one mask, `size` (width, height) in pixels, both even."""
+        drawn = self.begin(state, size)
+        return self._composer.compose(drawn, self.end(), clock)
+
+    def begin(self, state: MaskState, size: tuple[int, int]) -> DrawnHead:
+        """Have the head drawn, and its samples brought; `end` waits for them.
 
         Only the box of the picture that the head stands in is drawn; the rest is backdrop.
         """
@@ -340,7 +219,8 @@ class MaskRenderer:
             with self._gl:
                 posed = self._pose(state)
                 view = _View.of(state, size)
-                left, top, right, bottom = view.box(posed.vertices[self._outermost, :3], size)
+                outermost = posed.vertices[self._context.outermost, :3]
+                left, top, right, bottom = view.box(outermost, size)
                 across, down = self._sampled(right - left), self._sampled(bottom - top)
                 drawn = self._target(across, down)
                 drawn.viewport = (
@@ -351,24 +231,29 @@ class MaskRenderer:
                 )
                 self._render(state, posed, view, drawn)
                 self._readback.begin(drawn, across, down)
-                rgb = backdrop(size).copy()
-                if self._mean.size < 4 * width * height:
-                    self._mean = np.empty(4 * width * height, np.uint8)
-                samples = self._readback.end()
         except moderngl.Error as error:
-            raise RenderingError(f"OpenGL's context was lost: {error}") from None
-        # Between samples, which are at most 1.5 to 2 a pixel, this is close to their mean.
-        mean = self._mean[: (bottom - top) * (right - left) * 4]
-        mean = mean.reshape(bottom - top, right - left, 4)
-        cv2.resize(samples, mean.shape[1::-1], dst=mean, interpolation=cv2.INTER_LINEAR)
-        _lay(mean, rgb[top:bottom, left:right])
-        if self._inset is Inset.EYES:
-            camera = mask_camera(state, size)
-            eyes_mm = self._head.eye_centres_mm + np.array([0.0, 0.0, self._head.eyeball_mm])
-            eyes_px = camera.project(eyes_mm @ np.asarray(state.rotation).T)
-            per_mm = camera.focal_px / camera.distance_mm
-            lay_eyes(rgb, samples, (left, top), eyes_px, per_mm)
-        return MaskedFrame(clock, rgb)
+            raise ContextLostError(f"OpenGL's context was lost: {error}") from None
+        camera = mask_camera(state, size)
+        eyes_mm = self._head.eye_centres_mm + np.array([0.0, 0.0, self._head.eyeball_mm])
+        (right_px, left_px) = camera.project(eyes_mm @ np.asarray(state.rotation).T).tolist()
+        return DrawnHead(
+            size=size,
+            box=(left, top, right, bottom),
+            shape=(down, across, 4),
+            eyes_px=(tuple(right_px), tuple(left_px)),
+            px_per_mm=camera.focal_px / camera.distance_mm,
+        )
+
+    def end(self, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """The samples of what was begun last, of the shape that was said.
+
+        into: memory (n,) that they are brought to; the renderer's own, for a while, where None.
+        """
+        try:
+            with self._gl:
+                return self._readback.end(into)
+        except moderngl.Error as error:
+            raise ContextLostError(f"OpenGL's context was lost: {error}") from None
 
     def _sampled(self, pixels: int) -> int:
         """Samples along an even number of pixels."""
@@ -388,14 +273,13 @@ class MaskRenderer:
                 target = self._identity_target
                 if target is None or target.size != size:
                     if target is not None:
-                        for part in (target.color_attachments[0], target.depth_attachment, target):
-                            part.release()
+                        _release(target)
                     target = self._gl.framebuffer(
                         [self._gl.renderbuffer(size, 4, dtype="f4")],
                         self._gl.depth_renderbuffer(size),
                     )
                     self._identity_target = target
-                self._view_block.write(view.block())
+                self._write_view(view)
                 for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
                     self._write_eye(eye, seen, posed.margins[eye], view)
                 target.use()
@@ -405,24 +289,49 @@ class MaskRenderer:
                 self._gl.front_face = "cw"
                 self._identity_mesh.render()
                 for block in self._eye_blocks:
-                    block.bind_to_uniform_block(_EYE_BLOCK)
+                    block.bind_to_uniform_block(EYE_BLOCK)
                     self._eye_identity_mesh.render()
                 self._finish()
                 pixels = target.read(components=4, dtype="f4", alignment=1)
         except moderngl.Error as error:
-            raise RenderingError(f"OpenGL's context was lost: {error}") from None
+            raise ContextLostError(f"OpenGL's context was lost: {error}") from None
         seen_at = np.frombuffer(pixels, np.float32).reshape(height, width, 4)
         part = np.rint(seen_at[..., 3]).astype(np.uint8)
         place = np.where(part[..., None] == GROUND, np.float32(np.nan), seen_at[..., :3])
         return Identity(part, place)
 
     def close(self) -> None:
-        """Give the context back."""
-        self._gl.release()
+        """Give back what it holds: the context, where it has its own."""
+        if self._own_context:
+            self._context.close()
+            return
+        with self._gl:
+            for mesh in (
+                self._skin_mesh,
+                self._border_mesh,
+                self._teeth_mesh,
+                self._neck_mesh,
+                self._identity_mesh,
+                self._eye_mesh,
+                self._eye_identity_mesh,
+                self._lash_mesh,
+            ):
+                mesh.release()
+            for buffer in (
+                self._view_block,
+                *self._eye_blocks,
+                self._moving_buffer,
+                self._lash_buffer,
+            ):
+                buffer.release()
+            for target in (self._large, self._identity_target):
+                if target is not None:
+                    _release(target)
+            self._readback.close()
 
     def _pose(self, state: MaskState) -> PosedHead:
         """Poses the head; fills the buffers."""
-        posed = self._poser.pose(state)
+        posed = self._context.poser.pose(state)
         self._moving_buffer.write(posed.vertices)
         self._lash_buffer.write(posed.lashes)
         return posed
@@ -435,7 +344,7 @@ class MaskRenderer:
         drawn: moderngl.Framebuffer,
     ) -> None:
         gl = self._gl
-        self._view_block.write(view.block())
+        self._write_view(view)
         for eye, seen in ((RIGHT, state.right), (LEFT, state.left)):
             self._write_eye(eye, seen, posed.margins[eye], view)
         drawn.use()
@@ -446,12 +355,12 @@ class MaskRenderer:
         self._border_mesh.render()
         self._skin_mesh.render()
         pairs = posed.vertices[self._head.lip_pairs, :3]
-        parted = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1) - self._lips_rest_mm
+        parted = np.linalg.norm(pairs[:, 0] - pairs[:, 1], axis=1) - self._context.lips_rest_mm
         if parted.max() > _LIPS_PARTED_MM:
             self._teeth_mesh.render()
         # After the skin, which hides most of the balls: their shader is the dear one.
         for block in self._eye_blocks:
-            block.bind_to_uniform_block(_EYE_BLOCK)
+            block.bind_to_uniform_block(EYE_BLOCK)
             self._eye_mesh.render()
         gl.enable(moderngl.BLEND)
         # What is drawn is colour times cover; cover itself adds up.
@@ -466,6 +375,11 @@ class MaskRenderer:
         drawn.depth_mask = False
         self._lash_mesh.render()
         drawn.depth_mask = True
+
+    def _write_view(self, view: "_View") -> None:
+        """Fills the shaders' block `View`, which other renderers of the context fill as well."""
+        self._view_block.write(view.block())
+        self._view_block.bind_to_uniform_block(VIEW_BLOCK)
 
     def _write_eye(self, eye: int, seen: EyeState, margins: LidMargins, view: "_View") -> None:
         """Fills the shaders' block `Eye`."""
@@ -487,41 +401,9 @@ class MaskRenderer:
         )
 
 
-def _middles_of_pieces(points: Floats, triangles: NDArray[np.int32]) -> Floats:
-    """(T, 3) for each triangle the middle of the piece of the mesh that it hangs together with."""
-    places, welded = np.unique(points.round(2), axis=0, return_inverse=True)
-    ends = welded.reshape(-1)[triangles]
-    edges = csr_array(
-        (np.ones(2 * len(ends)), (ends[:, [0, 1]].ravel(), ends[:, [1, 2]].ravel())),
-        shape=(len(places), len(places)),
-    )
-    piece = connected_components(edges, directed=False)[1][ends[:, 0]]
-    own = points[triangles].mean(axis=1)
-    count = np.bincount(piece)[piece]
-    sums = [np.bincount(piece, own[:, axis])[piece] for axis in range(3)]
-    return np.asarray(np.stack(sums, axis=1) / count[:, None], np.float32)
-
-
-def _crosses(values: Floats, low: float, high: float) -> NDArray[np.bool_]:
-    """Of triangles' values (n, 3): whether the range from low to high is met between corners."""
-    return np.asarray((values.max(1) > low) & (values.min(1) < high))
-
-
-@compiled("void(u1[:,:,::1], u1[:,:,:])")
-def _lay(drawn: NDArray[np.uint8], ground: NDArray[np.uint8]) -> None:
-    """Lay colours times cover (h, w, 4) on the ground (h, w, 3), in place."""
-    height, width, _ = drawn.shape
-    for row in range(height):
-        for column in range(width):
-            cover = drawn[row, column, 3]
-            if cover == 255:
-                for colour in range(3):
-                    ground[row, column, colour] = drawn[row, column, colour]
-            elif cover > 0:
-                for colour in range(3):
-                    left = ground[row, column, colour] * (255 - np.int32(cover))
-                    laid = drawn[row, column, colour] + (left + 127) // 255
-                    ground[row, column, colour] = min(laid, 255)
+def _release(target: moderngl.Framebuffer) -> None:
+    for part in (target.color_attachments[0], target.depth_attachment, target):
+        part.release()
 
 
 def _margin_heights(
