@@ -79,3 +79,9 @@ def test_nothing_of_the_picture_is_in_what_is_printed_of_a_frame() -> None:
     frame = PatientFrame.of_rgb(CLOCK, np.full((48, 64, 3), 77, np.uint8))
     assert "luma" not in repr(frame)
     assert "chroma" not in repr(frame)
+
+
+def test_a_picture_that_may_not_be_written_to_is_taken_too() -> None:
+    rgb = soft_picture(16, 12)
+    rgb.flags.writeable = False
+    assert PatientFrame.of_rgb(CLOCK, rgb).luma.shape == (12, 16)

@@ -70,7 +70,7 @@ class PatientFrame:
         full_range = name.startswith("yuvj") or frame.color_range == _FULL_RANGE
         return cls(
             clock,
-            np.ascontiguousarray(luma),
+            _for_kernels(luma),
             np.stack([_sized(plane, half) for plane in chroma]),
             _colours(_LUMA_SHARES.get(int(frame.colorspace), _BT_601), full_range),
         )
@@ -81,7 +81,7 @@ class PatientFrame:
         height, width = rgb.shape[:2]
         luma = np.empty((height, width), np.uint8)
         chroma = np.empty((2, (height + 1) // 2, (width + 1) // 2), np.uint8)
-        _split(np.ascontiguousarray(rgb), luma, chroma)
+        _split(_for_kernels(rgb), luma, chroma)
         return cls(clock, luma, chroma)
 
     @property
@@ -156,6 +156,11 @@ class PatientFrame:
         box = np.empty((bottom - top, right - left, 4), np.uint8)
         _join(self.luma, self.chroma, left, top, _pixels(box))
         return box
+
+
+def _for_kernels(plane: Bytes) -> Bytes:
+    """Itself; a copy where it cannot be written to, as Pillow's and some decoders' pictures."""
+    return np.require(plane, np.uint8, ["C", "W"])
 
 
 def _sized(plane: Bytes, size: tuple[int, int]) -> Bytes:
