@@ -72,7 +72,7 @@ def test_a_part_is_cut_as_from_the_whole_picture(
     whole = cv2.warpAffine(frame.rgb, matrix, PART, flags=flags, borderMode=border)
     part = frame.cut(matrix, PART, black_beyond)[..., :3]
     # Of rounding before and after, and of colours beyond what a screen can show.
-    np.testing.assert_allclose(part.astype(int), whole.astype(int), atol=4)
+    np.testing.assert_allclose(part.astype(int), whole.astype(int), atol=3)
 
 
 def test_nothing_of_the_picture_is_in_what_is_printed_of_a_frame() -> None:
