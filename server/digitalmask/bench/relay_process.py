@@ -162,8 +162,7 @@ def main() -> None:
             # As `digitalmask serve` does: on a GPU all rooms share what runs there.
             inference = shared.enter_context(shared_inference("auto"))
             drawing = shared.enter_context(shared_drawing())
-            address = "" if inference is None else inference.address
-            make = isolated(inference=address, drawing=drawing)
+            make = isolated(inference=inference, drawing=drawing)
         asyncio.run(_serve(kind, slow_s, Path(folder), make))
 
 

@@ -102,8 +102,9 @@ async def _serve(
     ice = _ice_servers(options.ice_server, options.turn_user, options.turn_password)
     origins = frozenset(map(read_origin, options.allow_origin))
     keys = Keys(read_key(state_dir() / "invitations.key"), read_key(state_dir() / "admin.key"))
-    address = inference.address if inference is not None else ""
-    masker = isolated(options.provider, options.inset, options.skin, options.eyes, address, drawing)
+    masker = isolated(
+        options.provider, options.inset, options.skin, options.eyes, inference, drawing
+    )
     rooms = Rooms(
         masker,
         state_dir() / "rooms.json",

@@ -101,16 +101,17 @@ def follow(
                 at_s = item.clock.captured_at_s
                 started_s = at_s if started_s is None else started_s
                 masked = masker.mask(item)
+                rgb = item.rgb
                 seen = other.track(tracker.observation, item) if other else (None, None)
                 yield Moment(
                     at_s=at_s - started_s,
                     carded=masked.card is not None,
-                    original=_track(reference.track(item.rgb)),
+                    original=_track(reference.track(rgb)),
                     mask=_track(reference.track(masked.rgb)) if masked.card is None else None,
                     alternative=seen[0],
                     driving=seen[1],
-                    repeat=_track(reference.track(_turned(item.rgb))) if compared else None,
-                    original_rgb=item.rgb,
+                    repeat=_track(reference.track(_turned(rgb))) if compared else None,
+                    original_rgb=rgb,
                     mask_rgb=masked.rgb,
                 )
         finally:

@@ -103,7 +103,7 @@ class PatientFrame:
     def rgb(self) -> Bytes:
         """All of it as (height, width, 3), made anew."""
         picture = self._box(0, 0, self.width, self.height)
-        _show(_pixels(picture), self.colours)
+        _show(whole_pixels(picture), self.colours)
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGBA2RGB), np.uint8)
 
     def turned(self, on_its_side: bool, mirrored: bool, upside_down: bool) -> "PatientFrame":
@@ -122,7 +122,7 @@ class PatientFrame:
         """
         luma, blue, red = (_sized(plane, size) for plane in (self.luma, *self.chroma))
         picture = np.asarray(cv2.merge((luma, blue, red, luma)), np.uint8)
-        _show(_pixels(picture), self.colours)
+        _show(whole_pixels(picture), self.colours)
         return picture
 
     def cut(self, matrix: NDArray[np.float64], size: tuple[int, int], black_beyond: bool) -> Bytes:
@@ -148,13 +148,13 @@ class PatientFrame:
             borderValue=(self.colours[0], 128.0, 128.0, 0.0),
         )  # fmt: skip
         picture = np.asarray(part, np.uint8)
-        _show(_pixels(picture), self.colours)
+        _show(whole_pixels(picture), self.colours)
         return picture
 
     def _box(self, left: int, top: int, right: int, bottom: int) -> Bytes:
         """Luma and chroma beside each other, (height, width, 4); left and top are even."""
         box = np.empty((bottom - top, right - left, 4), np.uint8)
-        _join(self.luma, self.chroma, left, top, _pixels(box))
+        _join(self.luma, self.chroma, left, top, whole_pixels(box))
         return box
 
 
@@ -170,7 +170,7 @@ def _sized(plane: Bytes, size: tuple[int, int]) -> Bytes:
     return np.asarray(cv2.resize(plane, size, interpolation=way), np.uint8)
 
 
-def _pixels(picture: Bytes) -> NDArray[np.uint32]:
+def whole_pixels(picture: Bytes) -> NDArray[np.uint32]:
     """A picture (h, w, 4) by whole pixels: single bytes of them are not taken several at a time."""
     return picture.view("<u4")[..., 0]
 

@@ -14,7 +14,7 @@ from digitalmask.pipeline.masker_process import MaskerProcess
 from digitalmask.pipeline.stages import FrameMasker, Renderer
 from digitalmask.rendering import Complexion, Inset, MaskRenderer
 from digitalmask.tracking import FaceTracker, load_networks
-from digitalmask.tracking.inference_process import room_networks
+from digitalmask.tracking.inference_process import InferenceProcess, room_networks
 
 
 def make_follower(provider: str = "auto", inference: str = "") -> Callable[[], Follower]:
@@ -61,16 +61,17 @@ def isolated(
     inset: str = Inset.NONE,
     skin: str = "light",
     eyes: str = "neutral",
-    inference: str = "",
+    inference: InferenceProcess | None = None,
     drawing: DrawingProcess | None = None,
 ) -> Callable[[], FrameMasker]:
     """Makes maskers each of whose halves has a process of its own, where the system can.
 
-    inference: as for `make_follower`. drawing: the process that draws for all rooms, if there is.
+    inference, drawing: the processes that run the networks and draw for all rooms, if there are.
     """
     if not MaskerProcess.possible():
         return make_masker(provider, inset, skin, eyes)
-    follower = (_name(make_follower), provider, inference)
+    address = "" if inference is None else inference.address
+    follower = (_name(make_follower), provider, address)
     drawer = (_name(make_drawer), inset, skin, eyes)
     return lambda: MaskerProcess(follower, drawer, drawing)
 

@@ -48,8 +48,9 @@ _ANSWER_S = 4.0  # less than after which the pipeline leaves a thread behind
 _AGAIN_S = 2.0  # one that ends is started again, but not more often
 _WARM_UP_SIZE = (640, 480)
 # By its name, so that both processes have the same classes to speak in.
-Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 _RUN = f"from {__name__} import serve; serve()"
+
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]  # of a frame's luma and chroma
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ lies on the ball.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +142,13 @@ def pose_lids(
     return posed
 
 
+@compiled("f8(f8, f8, f8)", "f8[:](f8, f8, f8[:])")
+def _smoothstep(low: float, high: float, x: Any) -> Any:
+    """A smooth step from 0 at low to 1 at high; of an array, at each of its places."""
+    t = np.minimum(np.maximum((x - low) / (high - low), 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
 @dataclass(frozen=True, slots=True)
 class Eyelids:
     """What stays the same of one eye's lids; N vertices as in `LidRig`.
@@ -205,11 +213,6 @@ class LidMargins:
     lower: Floats
     upper_strip: Floats
     lower_strip: Floats
-
-
-def _smoothstep(low: float, high: float, x: Floats) -> Floats:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))
 
 
 def _canthi(head: Head, rig: LidRig, place: Places) -> Places:
@@ -295,13 +298,6 @@ def _raise_margin(
             posed[vertex, 1] = bound
 
 
-@compiled("f8(f8, f8, f8)")
-def _ramp(low: float, high: float, x: float) -> float:
-    """A smooth step from 0 at low to 1 at high."""
-    t = min(max((x - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
-
-
 @compiled("f8[::1](f4[:,::1], i8[::1], f8[::1], f8[::1], f8[::1])")
 def _ledges(posed: Floats, margin: Places, columns: Floats, upper: Floats, lower: Floats) -> Floats:
     """How far the lower margin's skin lies below the ball's visible border, along the margin, mm.
@@ -315,7 +311,7 @@ def _ledges(posed: Floats, margin: Places, columns: Floats, upper: Floats, lower
         aperture = np.interp(abs(posed[margin[i], 0] - columns[0]), away, apertures)
         share = i / (count - 1)
         there = np.sqrt(min(max(6 * share * (1 - share), 0.0), 1.0))
-        ledges[i] = _LEDGE_MM * _ramp(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, aperture) * there
+        ledges[i] = _LEDGE_MM * _smoothstep(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, aperture) * there
     return ledges
 
 
@@ -404,7 +400,7 @@ def _move(
     least_seal = _SEAL_MM
     for column in range(3):
         aperture = upper[column] - lower[column]
-        ledge = _LEDGE_MM * _ramp(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, aperture)
+        ledge = _LEDGE_MM * _smoothstep(_LEDGE_FROM_MM, _LEDGE_WHOLE_MM, aperture)
         # Lids that are as good as shut lie on one another.
         seal = min(max((2 * _SHUT_MM - aperture) / _SHUT_MM, 0.0), 1.0) * _SEAL_MM
         least_seal = min(least_seal, seal)

@@ -88,6 +88,16 @@ class _View:
             ]
         )
 
+    def camera(self, size: tuple[int, int]) -> MaskCamera:
+        """What sees it so, of the head as a whole."""
+        per_mm = float(self.scale[1]) * size[1] / 2
+        x, y = self.place
+        return MaskCamera(
+            focal_px=_DISTANCE_MM * per_mm,
+            distance_mm=_DISTANCE_MM,
+            centre_px=(size[0] / 2 + per_mm * float(x), size[1] / 2 - per_mm * float(y)),
+        )
+
     def box(self, points: Floats, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """The pixels that the head may touch: first column and row, last ones (exclusive).
 
@@ -115,14 +125,7 @@ def _columns(matrix: Floats) -> bytes:
 
 def mask_camera(state: MaskState, size: tuple[int, int]) -> MaskCamera:
     """The camera that a mask of this size is drawn with; of the state, only where it stands."""
-    view = _View.of(state, size)
-    per_mm = float(view.scale[1]) * size[1] / 2
-    x, y = view.place
-    return MaskCamera(
-        focal_px=_DISTANCE_MM * per_mm,
-        distance_mm=_DISTANCE_MM,
-        centre_px=(size[0] / 2 + per_mm * float(x), size[1] / 2 - per_mm * float(y)),
-    )
+    return _View.of(state, size).camera(size)
 
 
 class MaskRenderer:
@@ -233,7 +236,7 @@ class MaskRenderer:
                 self._readback.begin(drawn, across, down)
         except moderngl.Error as error:
             raise ContextLostError(f"OpenGL's context was lost: {error}") from None
-        camera = mask_camera(state, size)
+        camera = view.camera(size)
         eyes_mm = self._head.eye_centres_mm + np.array([0.0, 0.0, self._head.eyeball_mm])
         (right_px, left_px) = camera.project(eyes_mm @ np.asarray(state.rotation).T).tolist()
         return DrawnHead(

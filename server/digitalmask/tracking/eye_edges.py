@@ -60,6 +60,17 @@ _LEAST_PUPIL_RISE = 12.0  # of 255, from the pupil to the iris
 _PUPIL_FIRST, _PUPIL_STEP, _PUPIL_STEPS = 0.1, 0.03, 26
 
 
+@compiled("UniTuple(f4, 3)(u1[:,:,::1], i8, i8)")
+def _colours_of(
+    picture: NDArray[np.uint8], row: int, column: int
+) -> tuple[np.float32, np.float32, np.float32]:
+    return (
+        np.float32(picture[row, column, 0]),
+        np.float32(picture[row, column, 1]),
+        np.float32(picture[row, column, 2]),
+    )
+
+
 @compiled("f8(u1[:,:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")
 def split_colours(
     picture: NDArray[np.uint8], bright: Picture, colours: Picture, bluer: Picture
@@ -71,27 +82,18 @@ def split_colours(
     taken. bluer: blue, less what skin as that below the eye has for its red. Returned is that
     skin's brightness.
     """
-    skin = picture[HEIGHT - 20 : HEIGHT - 4 : 2, 30 : WIDTH - 30 : 2]
-    rows, columns = skin.shape[:2]
-    shares = np.empty(rows * columns, np.float32)
-    levels = np.empty(rows * columns, np.float32)
-    for row in range(rows):
-        for column in range(columns):
-            red, green, blue = (
-                np.float32(skin[row, column, 0]),
-                np.float32(skin[row, column, 1]),
-                np.float32(skin[row, column, 2]),
-            )
-            shares[row * columns + column] = blue / max(red, np.float32(1.0))
-            levels[row * columns + column] = (red + green + blue) / np.float32(3.0)
+    rows, columns = range(HEIGHT - 20, HEIGHT - 4, 2), range(30, WIDTH - 30, 2)
+    shares = np.empty((len(rows), len(columns)), np.float32)
+    levels = np.empty((len(rows), len(columns)), np.float32)
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            red, green, blue = _colours_of(picture, row, column)
+            shares[i, j] = blue / max(red, np.float32(1.0))
+            levels[i, j] = (red + green + blue) / np.float32(3.0)
     share = np.float32(np.median(shares))
     for row in range(HEIGHT):
         for column in range(WIDTH):
-            red, green, blue = (
-                np.float32(picture[row, column, 0]),
-                np.float32(picture[row, column, 1]),
-                np.float32(picture[row, column, 2]),
-            )
+            red, green, blue = _colours_of(picture, row, column)
             bright[row, column] = np.float32(0.5) * (red + green)
             colours[row, column] = (red + green + blue) / np.float32(3.0) + np.float32(_SHADOW)
             bluer[row, column] = blue - share * red

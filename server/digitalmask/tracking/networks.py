@@ -14,6 +14,7 @@ from digitalmask.assets.networks import Form, network_path
 from digitalmask.compiled import compiled
 from digitalmask.cuda import gpus
 from digitalmask.errors import ConfigurationError, TrackingError
+from digitalmask.media.patient_frame import whole_pixels
 from digitalmask.tracking import sessions
 from digitalmask.tracking.device_network import BATCHES, DeviceNetwork
 from digitalmask.tracking.sessions import MakeSession, Provider, make_session
@@ -152,13 +153,12 @@ def networks_on(
 def _planes(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     """A crop (1, h, w, 4) as the landmark network was trained: (1, 3, h, w) from 0 to 1."""
     planes = np.empty((1, 3, *crops.shape[1:3]), np.float32)
-    _fill_planes(np.ascontiguousarray(crops[0]).view("<u4")[..., 0], planes[0])
+    _fill_planes(whole_pixels(np.ascontiguousarray(crops[0])), planes[0])
     return planes
 
 
 @compiled("void(u4[:,::1], f4[:,:,::1])")
 def _fill_planes(pixels: NDArray[np.uint32], planes: NDArray[np.float32]) -> None:
-    # By whole pixels, since single bytes of them are not taken several at a time.
     share = np.float32(1.0 / 255.0)
     for row in range(pixels.shape[0]):
         for column in range(pixels.shape[1]):
