@@ -43,6 +43,16 @@ def test_it_does_not_go_up_where_that_would_be_too_much() -> None:
     assert set(note(governor, 30, 30, busy=0.6)) == {1}
 
 
+def test_it_does_not_go_up_where_the_processors_have_no_time_for_it() -> None:
+    governor = Governor()
+    note(governor, 2, 20)
+    for idle_processors, level in ((0.5, 1), (0.7, 0)):
+        for _ in range(6):
+            # Twice the reading asks for .3 more.
+            governor.note(30, 30, 0.3, 0.3, idle_processors)
+        assert governor.level == level
+
+
 def test_what_did_not_last_is_tried_again_later() -> None:
     governor = Governor()
     note(governor, 2, 20)

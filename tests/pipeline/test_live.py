@@ -9,7 +9,7 @@ import pytest
 from digitalmask.mask_state import Card
 from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.pipeline import LivePipeline, Masker, Tracking
+from digitalmask.pipeline import LivePipeline, Masker, Tracking, live
 from tests.pipeline.doubles import SIZE, Stages, camera_frame, shows_camera
 
 
@@ -182,6 +182,17 @@ def test_where_reading_is_too_slow_every_frame_is_drawn_all_the_same(start: Star
     before_s = time.monotonic()
     assert kept(pipeline, 1.0) > 0.85
     assert all(masked.card is None for masked in doctor.since(before_s))
+
+
+def test_less_is_done_where_all_frames_come_out_but_late(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_IN_TIME_S", 0.02)
+    pipeline, _ = start(Stages(before={"draw": lambda: time.sleep(0.025)}).masker)
+    play(pipeline, 0.5)
+    assert kept(pipeline, 1.0) > 0.9
+    play(pipeline, 3.0)
+    assert pipeline.status().level >= 1
 
 
 def test_a_frame_is_drawn_while_the_next_is_read(start: Start) -> None:

@@ -4,6 +4,7 @@ First every second frame is no longer read (the head's motion is carried on, all
 the picture is drawn smaller; back up in the same steps.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -24,9 +25,11 @@ class Effort:
 
 LEVELS = (Effort(), Effort(2), Effort(2, 0.75), Effort(2, 0.5))
 
-# Shares of the camera's frames that come out: below the first it is too much, from the second on
-# there may be room for more, if neither half would then be busy for longer than this share.
-_TOO_FEW, _ENOUGH, _MOST_BUSY = 0.90, 0.95, 0.80
+# Shares of the camera's frames that come out in time: below the first it is too much, from the
+# second on there may be room for more, if neither half would then be busy for longer than this.
+_TOO_FEW, _ENOUGH, _MOST_BUSY = 0.95, 0.97, 0.80
+# Of what the processors have left, a room may ask for this much: others may ask as well.
+_IDLE_SHARE = 0.5
 _SHORT_PERIODS = 2  # in a row, before less is done
 _LEAST_OFFERED = 5  # with fewer frames in a period nothing can be said
 # More is tried after so many periods; twice as many, up to the second, where that did not last.
@@ -34,7 +37,7 @@ _PATIENCE, _MOST_PATIENCE = 5, 60
 
 
 class Governor:
-    """Chooses the effort by what comes out of what goes in, period by period (a second each)."""
+    """Chooses the effort by what comes out in time, period by period (a second each)."""
 
     def __init__(self) -> None:
         self._level = 0
@@ -53,18 +56,26 @@ class Governor:
         """What to do now."""
         return LEVELS[self._level]
 
-    def note(self, offered: int, shown: int, reading: float, drawing: float) -> None:
+    def note(
+        self,
+        offered: int,
+        in_time: int,
+        reading: float,
+        drawing: float,
+        idle_processors: float = math.inf,
+    ) -> None:
         """What happened in the period that ends now.
 
-        offered: the camera's frames. shown: pictures that came out. reading, drawing: the share of
-        the period in which either half was at work.
+        offered: the camera's frames. in_time: pictures that came out, and soon enough. reading,
+        drawing: the share of the period in which either half was at work. idle_processors: how
+        many had nothing to do, on average.
         """
         if offered < _LEAST_OFFERED:
             return
         self._since_raised += 1
-        kept = shown / offered
+        kept = in_time / offered
         self._short = self._short + 1 if kept < _TOO_FEW else 0
-        room = kept >= _ENOUGH and self._has_room(reading, drawing)
+        room = kept >= _ENOUGH and self._has_room(reading, drawing, idle_processors)
         self._good = self._good + 1 if room else 0
         if self._short >= _SHORT_PERIODS and self._level + 1 < len(LEVELS):
             if self._since_raised <= 2 * _PATIENCE:
@@ -77,9 +88,10 @@ class Governor:
         if self._since_raised > _MOST_PATIENCE:
             self._patience = _PATIENCE
 
-    def _has_room(self, reading: float, drawing: float) -> bool:
-        """Whether the next higher effort would leave both halves some time."""
+    def _has_room(self, reading: float, drawing: float, idle_processors: float) -> bool:
+        """Whether the next higher effort would leave both halves, and the machine, some time."""
         now, more = self.effort, LEVELS[max(self._level - 1, 0)]
-        reading *= now.read_every / more.read_every
-        drawing *= (more.scale / now.scale) ** 2
-        return max(reading, drawing) < _MOST_BUSY
+        would_read = reading * now.read_every / more.read_every
+        would_draw = drawing * (more.scale / now.scale) ** 2
+        asked = would_read - reading + would_draw - drawing
+        return max(would_read, would_draw) < _MOST_BUSY and asked <= _IDLE_SHARE * idle_processors

@@ -1,6 +1,7 @@
 """A patient's loop in real time: a thread that reads, one that draws, a watchdog beside them."""
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from digitalmask.media.masked_frame import MaskedFrame
 from digitalmask.media.newest_slot import NewestSlot
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline.effort import Governor
+from digitalmask.pipeline.processors import idle_s
 from digitalmask.pipeline.stages import FrameMasker, Provider, Sighting, Tracking
 from digitalmask.rendering import draw_card, fade
 
@@ -25,6 +27,8 @@ _log = logging.getLogger(__name__)
 # no longer follows. It fades to the card.
 _HANG_S = 0.150
 _FADE_S = 0.200
+# What comes out later than this, two frames of the camera's, is too late to talk by: less is done.
+_IN_TIME_S = 0.066
 # A result that is older than this is not shown any more.
 _STALE_S = 0.500
 # No frame from the camera for so long: the doctor is told.
@@ -58,10 +62,19 @@ class PipelineStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class _Submitted:
+    """A frame on its way to the reading thread, and when it was handed in."""
+
+    frame: PatientFrame
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
-    """A sighting on its way to the drawing thread, and when its frame was taken from the camera."""
+    """A sighting on its way to the drawing thread; when its frame was handed in, and was taken."""
 
     sighting: Sighting
+    submitted_at_s: float
     taken_at_s: float
 
 
@@ -73,7 +86,7 @@ class _Run:
     """
 
     def __init__(self, pipeline: "LivePipeline") -> None:
-        self.frames: NewestSlot[PatientFrame] = NewestSlot()
+        self.frames: NewestSlot[_Submitted] = NewestSlot()
         self.seen: NewestSlot[_Seen] = NewestSlot()
         self.masker: FrameMasker | None = None
         self.following_since_s: float | None = None
@@ -128,7 +141,7 @@ class LivePipeline:
         self._card_clock: tuple[FrameClock, float] | None = None
         self._times: deque[float] = deque(maxlen=120)
         self._status = PipelineStatus()
-        self._submitted = self._shown = self._replaced = 0
+        self._submitted = self._shown = self._in_time = self._replaced = 0
         self._abandoned = 0
         self._governor = Governor()
         self._said: set[tuple[str, str]] = set()
@@ -144,8 +157,8 @@ class LivePipeline:
             self._submitted += 1
             self._last_size = self._size or frame.even_size
             self._card_clock = (frame.clock, self._submitted_at_s)
-            run = self._run
-        run.frames.put(frame)
+            run, submitted = self._run, _Submitted(frame, self._submitted_at_s)
+        run.frames.put(submitted)
 
     def status(self) -> PipelineStatus:
         """How the loop is doing now."""
@@ -179,9 +192,10 @@ class LivePipeline:
             if run.masker is None and time.monotonic() - tried_at_s >= _TRY_AGAIN_S:
                 tried_at_s = time.monotonic()
                 run.masker = self._masker_or_none()
-            frame = run.frames.take(0.5)
-            if frame is None:
+            submitted = run.frames.take(0.5)
+            if submitted is None:
                 continue
+            frame = submitted.frame
             taken_at_s = run.following_since_s = time.monotonic()
             # The one after a frame that was read is not, where that is too much.
             read = not (read and len(last) == 2 and self._governor.effort.read_every > 1)
@@ -192,7 +206,8 @@ class LivePipeline:
                 state = carried_on(last[0], last[1], frame.clock.captured_at_s)
                 sighting = Sighting(frame.clock, frame.even_size, Tracking.FOLLOWING, state)
             # The one that was carried on comes right behind the one that was read.
-            run.seen.put_after(_Seen(sighting, taken_at_s), 0.0 if read else _HANG_S / 2)
+            seen = _Seen(sighting, submitted.at_s, taken_at_s)
+            run.seen.put_after(seen, 0.0 if read else _HANG_S / 2)
             run.busy_s[0] += time.monotonic() - taken_at_s
             run.following_since_s = None
 
@@ -221,7 +236,7 @@ class LivePipeline:
             # The watchdog has shown a card since: an old mask would jump back in time.
             if now - seen.taken_at_s > _STALE_S and masked.card is None:
                 masked = draw_card(Card.FAULT, (masked.width, masked.height), masked.clock)
-            self._emit(masked)
+            self._emit(masked, in_time=now - seen.submitted_at_s <= _IN_TIME_S)
         # What it closes is not taken from under the thread that reads, unless that hangs.
         run.threads[0].join(_END_S)
         if run.masker is not None:
@@ -263,7 +278,9 @@ class LivePipeline:
             self._said.add((what, detail))
             _log.warning(what, detail)
 
-    def _emit(self, masked: MaskedFrame, from_watchdog: bool = False) -> None:
+    def _emit(
+        self, masked: MaskedFrame, from_watchdog: bool = False, in_time: bool = False
+    ) -> None:
         with self._lock:
             clock = masked.clock
             last = self._last_clock
@@ -272,6 +289,7 @@ class LivePipeline:
             self._last_clock = clock
             if not from_watchdog:
                 self._shown += 1
+                self._in_time += in_time
                 self._last_mask = masked if masked.card is None else None
             self._out_at_s = time.monotonic()
             self._times.append(self._out_at_s)
@@ -294,8 +312,11 @@ class LivePipeline:
                 known = self._card_clock
                 size = self._last_size
                 last_mask = self._last_mask
-                counts = _Period(now, self._submitted, self._shown, run, tuple(run.busy_s))
+                counts = _Period(
+                    now, self._submitted, self._shown, self._in_time, run, tuple(run.busy_s)
+                )
             if now - period.at_s >= _PERIOD_S:
+                counts = replace(counts, idle_s=idle_s())
                 self._govern(period, counts)
                 period = counts
             if (
@@ -326,9 +347,14 @@ class LivePipeline:
             (after - earlier) / length_s
             for after, earlier in zip(now.busy_s, before.busy_s, strict=True)
         )
+        idle_processors = (now.idle_s - before.idle_s) / length_s
         level = self._governor.level
         self._governor.note(
-            now.submitted - before.submitted, now.shown - before.shown, reading, drawing
+            now.submitted - before.submitted,
+            now.in_time - before.in_time,
+            reading,
+            drawing,
+            math.inf if math.isnan(idle_processors) else idle_processors,
         )
         if self._governor.level != level:
             effort = self._governor.effort
@@ -357,8 +383,10 @@ class _Period:
     at_s: float = 0.0
     submitted: int = 0
     shown: int = 0
+    in_time: int = 0
     run: _Run | None = None
     busy_s: tuple[float, ...] = (0.0, 0.0)
+    idle_s: float = math.nan
 
 
 def _same_size(mask: MaskedFrame | None, card: MaskedFrame) -> TypeGuard[MaskedFrame]:
