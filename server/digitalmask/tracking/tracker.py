@@ -15,6 +15,7 @@ from digitalmask.tracking.observation import FaceObservation
 from digitalmask.tracking.region import Region, overlap
 
 _LEAST_PRESENCE = 0.5
+_SURFACE = 468  # the points of the surface; the irises follow
 # The outer corners of the patient's right and left eye, which say how the head is tilted.
 _RIGHT_CORNER, _LEFT_CORNER = 33, 263
 # A face moves by less than this share of its region from one frame to the next (a head that
@@ -102,8 +103,7 @@ class FaceTracker:
         points, presence = find_points(self._networks.landmarks, frame, region)
         if presence < _LEAST_PRESENCE or not np.isfinite(points).all():
             return None
-        surface = points[:468, :2].astype(np.float64)
-        found = Region.around(surface, surface[_RIGHT_CORNER], surface[_LEFT_CORNER])
+        found = Region.around(points[:_SURFACE], _RIGHT_CORNER, _LEFT_CORNER)
         following = region is self._region
         if following and (
             overlap(found, region) < _LEAST_OVERLAP
