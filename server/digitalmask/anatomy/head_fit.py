@@ -87,15 +87,15 @@ class HeadFit:
         fit = fit_average(model, pose, slopes, _STEPS if self._pose else _FIRST_STEPS)
         self._pose = fit.pose
         told = model.read(_limited(fit.rest_mm, _LARGEST_REST_MM), fit.terms)
-        now = np.array([*told.turn_deg, *told.eye_centres_mm.ravel()])
+        now = np.concatenate([told.turn_deg, told.eye_centres_mm.reshape(-1)])
         usual = self._usual(now, at_s)
         # What both eyes' middle and the turn do in this frame is partly believed; what is between
         # the eyes is the patient's.
         step = _FRAME_SHARE * (now - usual)
-        step[3:] = np.tile(step[3:].reshape(2, 3).mean(axis=0), 2)
+        step[3:6] = step[6:] = (step[3:6] + step[6:]) / 2
         known = usual + step
         centres = known[3:].reshape(2, 3)
-        middle = centres.mean(axis=0)
+        middle = (centres[0] + centres[1]) / 2
         corrected = _corrected(model, fit, known[:3], middle)
         upright, terms = upright_view(corrected)
         bias = (terms @ model.bias_mm.reshape(len(terms), -1)).reshape(-1, 2) @ upright.T
@@ -128,11 +128,12 @@ def upright_view(pose: Pose) -> tuple[Floats, Floats]:
 
 def _corrected(model: LandmarkModel, fit: PlainFit, turn_deg: Floats, middle_mm: Floats) -> Pose:
     """The pose turned by what the rest says that it is off, and shifted to the eyes' middle."""
-    vector = np.append(fit.upright @ turn_deg[:2], turn_deg[2])
-    vector *= min(1.0, _LARGEST_TURN_DEG / max(hypot(*vector), 1e-9))
-    rotation = fit.pose.turned(np.radians(vector)).rotation
+    x, y = (fit.upright @ turn_deg[:2]).tolist()
+    vector = np.radians([x, y, turn_deg[2]])
+    vector *= min(1.0, _LARGEST_TURN_DEG / max(hypot(x, y, turn_deg[2]), 1e-9))
+    rotation = fit.pose.turned(vector).rotation
     shift = middle_mm - model.eyes_middle_mm
-    shift *= min(1.0, _LARGEST_SHIFT_MM / max(hypot(*shift), 1e-9))
+    shift *= min(1.0, _LARGEST_SHIFT_MM / max(hypot(*shift.tolist()), 1e-9))
     return Pose(rotation, fit.pose.translation_mm + rotation @ shift)
 
 

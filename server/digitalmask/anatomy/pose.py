@@ -106,7 +106,8 @@ class Pose:
 
 def turn(vector: Floats) -> Floats:
     """The rotation matrix of a rotation vector in radians."""
-    return np.asarray(cv2.Rodrigues(vector)[0], np.float64)
+    x, y, z = vector.tolist()
+    return _turn(x, y, z)
 
 
 def turn_vector(rotation: Floats) -> Floats:
@@ -140,7 +141,7 @@ def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
 
 @compiled("f8[:,::1](f8, f8, f8)")
 def _turn(x: float, y: float, z: float) -> Floats:
-    """`turn` of a small vector, radians."""
+    """`turn` of a vector's components."""
     angle = np.sqrt(x * x + y * y + z * z)
     sine, lost = 1.0, 0.5  # sin(angle) / angle and (1 - cos(angle)) / angle^2
     if angle > 1e-6:
