@@ -170,11 +170,9 @@ def _fitted(
 ) -> Floats:
     """`ExpressionBasis.fit` on what a basis holds; directions_mm: (k, 3n)."""
     across = np.eye(3) - np.outer(view, view)
-    normal = np.zeros((len(start), len(start)))
-    for a in range(3):
-        for b in range(3):
-            normal += across[a, b] * products[a, b]
-    for each in range(len(start)):
+    count = len(start)
+    normal = (across.reshape(-1) @ products.reshape(9, count**2)).reshape(count, count)
+    for each in range(count):
         normal[each, each] += _TRUST_IN_SCORES_MM2
     seen = displacement_mm @ across
     for point in range(len(seen)):
