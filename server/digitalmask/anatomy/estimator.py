@@ -1,6 +1,7 @@
 """From one observation after another to the state of the mask."""
 
 from dataclasses import replace
+from math import copysign, degrees, radians, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from digitalmask.anatomy.rest import RestReading
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
 from digitalmask.assets.head import Head
 from digitalmask.assets.landmark_model import LandmarkModel, load_landmark_model
+from digitalmask.compiled import compiled
 from digitalmask.mask_state import EyeState, MaskState
 from digitalmask.tracking.observation import (
     LEFT_EYE,
@@ -167,7 +169,7 @@ class MaskEstimator:
         scores = self._scores(expression_scores(observation.blendshapes), at_s)
         own = self._neutral.value
         shape = self._model.mean_mm if own is None else own
-        shape = shape + np.tensordot(self._expression, self._basis.directions_mm, 1)
+        shape = shape + self._basis.displacement_mm(self._expression)
         places = pose.seen_at(fitted.surface, shape)
         if own is None:
             own = self._learn_neutral(places, scores, at_s)
@@ -181,13 +183,11 @@ class MaskEstimator:
         outlines = (observation.right_eye, observation.left_eye)
         still = self._still_pose(pose, at_s)
         centres = fitted.eye_centres_mm + self._fixation.shift_mm + self._hirschberg.shifts_mm
-        measured = np.mean(
-            [
-                iris_scale(still, pinhole, outline, centre)
-                for outline, centre in zip(outlines, centres, strict=True)
-            ]
+        measured = 0.5 * sum(
+            iris_scale(still, pinhole, outline, centre)
+            for outline, centre in zip(outlines, centres, strict=True)
         )
-        scale = float(self._scale(np.clip(measured, 0.6, 1.6)[None], at_s)[0])
+        scale = float(self._scale(np.array([min(max(measured, 0.6), 1.6)]), at_s)[0])
         readings = [
             read_eye(still, pinhole, outline, centre, scale)
             for outline, centre in zip(outlines, centres, strict=True)
@@ -207,7 +207,7 @@ class MaskEstimator:
             offset_mm=self._offset(still, at_s),
             right=right,
             left=left,
-            expression=np.clip(expression, 0.0, 1.0).astype(np.float32),
+            expression=expression.clip(0.0, 1.0).astype(np.float32),
             rest=self._rest_reading(own, scale),
             confidence=_confidence(observation.presence, fitted.residual, surface),
         )
@@ -224,15 +224,14 @@ class MaskEstimator:
         mean = self._rest(scores, at_s)
         uneven = mean - np.minimum(mean, mean[self._mirror])
         level = np.minimum(calm, calm[self._mirror]) + uneven
-        return np.clip((scores - level) / np.maximum(1.0 - level, 0.2), 0.0, 1.0)
+        return np.asarray(((scores - level) / np.maximum(1.0 - level, 0.2)).clip(0.0, 1.0))
 
     def _learn_neutral(self, places: Floats, scores: Floats, at_s: float) -> Floats:
         """Average what remains of the shape when the expression is taken away."""
         expression = (
             0.5 * (scores + self._expression) if self._neutral.value is not None else scores
         )
-        moved = np.tensordot(expression, self._basis.directions_mm, 1)
-        return self._neutral(places - moved, at_s)
+        return self._neutral(places - self._basis.displacement_mm(expression), at_s)
 
     def _eye_state(
         self, side: int, outline: EyeOutline, reading: EyeReading, blink: float, at_s: float
@@ -240,9 +239,8 @@ class MaskEstimator:
         mm_a_pixel = IRIS_DIAMETER_MM / 2 / outline.iris_radius_px
         # What edges say stands; the network's points are off, and stay apart on a closed eye.
         unsure = 1.0 - outline.lids_sure
-        offsets = unsure * self._lid_offsets[side]
         upper, lower = _close(
-            reading.upper_mm - offsets[0], reading.lower_mm - offsets[1], blink, unsure
+            reading.upper_mm, reading.lower_mm, self._lid_offsets[side], blink, unsure
         )
         upper = self._covered(side, outline.whiteness, upper, lower, blink, at_s)
         gaze = self._gaze_filters[side].value
@@ -250,15 +248,13 @@ class MaskEstimator:
             gaze = self._gaze_filters[side](
                 _within_reach(reading.gaze_deg),
                 at_s,
-                float(
-                    np.degrees(_noise_px(outline.iris_sure) * mm_a_pixel / LIMBUS_FROM_CENTRE_MM)
-                ),
+                degrees(_noise_px(outline.iris_sure) * mm_a_pixel / LIMBUS_FROM_CENTRE_MM),
             )
         # The lids stand where they were seen, which was read beside another pupil than is drawn:
         # behind a closed lid the network makes it up.
-        seen, drawn = np.sin(np.radians([reading.gaze_deg[1], gaze[1]]))
+        apart = sin(radians(reading.gaze_deg[1])) - sin(radians(gaze[1]))
         lids = self._lid_filters[side](
-            np.concatenate([upper, lower]) + LIMBUS_FROM_CENTRE_MM * (seen - drawn),
+            np.concatenate([upper, lower]) + LIMBUS_FROM_CENTRE_MM * apart,
             at_s,
             _noise_px(outline.lids_sure) * mm_a_pixel,
         )
@@ -293,7 +289,7 @@ class MaskEstimator:
         if upper[1] - lower[1] > _OPEN_MM and blink < _OPEN_SCORE:
             white(np.array([whiteness]), at_s)
         left = 1.0 if white.value is None else whiteness / max(float(white.value[0]), 1e-3)
-        believed = np.clip((blink - _COVERING) / (_COVERED - _COVERING), 0.0, 1.0)
+        believed = min(max((blink - _COVERING) / (_COVERED - _COVERING), 0.0), 1.0)
         if left > _WHITE_LEFT[-1] or not believed:
             return upper
         aperture = float(np.interp(left, _WHITE_LEFT, _WHITE_APERTURE_MM))
@@ -301,10 +297,10 @@ class MaskEstimator:
         return np.asarray(np.maximum(fallen, np.minimum(lower, upper)))
 
     def _still_pose(self, pose: Pose, at_s: float) -> Pose:
-        degrees = self._rotation_filter(np.degrees(turn_vector(pose.rotation)), at_s)
+        turned_deg = self._rotation_filter(np.degrees(turn_vector(pose.rotation)), at_s)
         spread = np.array([_DEPTH_OVER_ACROSS, _DEPTH_OVER_ACROSS, 1.0])
         place = self._translation_filter(pose.translation_mm * spread, at_s) / spread
-        return Pose(turn(np.radians(degrees)), place)
+        return Pose(turn(np.radians(turned_deg)), place)
 
     def _offset(self, pose: Pose, at_s: float) -> tuple[float, float]:
         """How far the head is from where it mostly is, in its own millimetres."""
@@ -318,10 +314,12 @@ class MaskEstimator:
 
 def _within_reach(gaze_deg: Floats) -> Floats:
     """Gaze as it is up to _FREE_DEG, and drawn in beyond."""
-    size = np.abs(gaze_deg)
-    return np.asarray(np.sign(gaze_deg) * np.minimum(
-        size, _FREE_DEG + _FAR_SHARE * (np.minimum(size, _FARTHEST_DEG) - _FREE_DEG)
-    ))  # fmt: skip
+    drawn = []
+    for angle in gaze_deg.tolist():
+        size = abs(angle)
+        most = _FREE_DEG + _FAR_SHARE * (min(size, _FARTHEST_DEG) - _FREE_DEG)
+        drawn.append(copysign(min(size, most), angle))
+    return np.array(drawn)
 
 
 def _noise_px(sure: float) -> float:
@@ -369,22 +367,31 @@ def _turning_part(model: LandmarkModel) -> tuple[Floats, Floats]:
     return flat, np.asarray(np.linalg.solve(flat.T @ weighted, weighted.T))
 
 
+@compiled("UniTuple(f8[::1], 2)(f8[::1], f8[::1], f8[:,::1], f8, f8)")
 def _close(
-    upper_mm: Floats, lower_mm: Floats, blink: float, unsure: float
+    upper_mm: Floats, lower_mm: Floats, offsets_mm: Floats, blink: float, unsure: float
 ) -> tuple[Floats, Floats]:
     """Draw the margins together where the blink score says that the eye is closing.
 
-    unsure: 1 where no edge of a lid was seen, 0 where they are known.
+    offsets_mm: (2, 3) by which the network's margins are off. unsure: 1 where no edge of a lid was
+    seen, 0 where they are known.
     """
-    closed = unsure * float(
-        np.clip((blink - _BLINK_BEGINS) / (_BLINK_ENDS - _BLINK_BEGINS), 0.0, 1.0)
-    )
+    share = (blink - _BLINK_BEGINS) / (_BLINK_ENDS - _BLINK_BEGINS)
+    closed = unsure * min(max(share, 0.0), 1.0)
+    lower = lower_mm - unsure * offsets_mm[1]
     # The margins meet near the lower lid, which hardly moves.
-    upper = np.maximum(upper_mm, lower_mm)
-    return upper + closed * (lower_mm - upper), lower_mm
+    upper = np.maximum(upper_mm - unsure * offsets_mm[0], lower)
+    return upper + closed * (lower - upper), lower
+
+
+@compiled("f8(f8[:,::1], f8[:,::1])")
+def _spread(residual: Floats, surface: Floats) -> float:
+    """The median length of residuals (n, 2) over the width of a surface (n, 2)."""
+    width = surface[:, 0].max() - surface[:, 0].min() + 1e-9
+    lengths = np.sqrt(residual[:, 0] ** 2 + residual[:, 1] ** 2)
+    return float(np.median(lengths) / width)
 
 
 def _confidence(presence: float, residual: Floats, surface: Floats) -> float:
-    width = float(np.ptp(surface[:, 0])) + 1e-9
-    spread = float(np.median(np.linalg.norm(residual, axis=1))) / width
-    return presence * float(np.clip(2.0 - spread / (0.5 * _RESIDUAL_LIMIT), 0.0, 1.0))
+    share = 2.0 - _spread(residual, surface) / (0.5 * _RESIDUAL_LIMIT)
+    return presence * min(max(share, 0.0), 1.0)

@@ -93,22 +93,31 @@ class ExpressionBasis:
     @classmethod
     def of(cls, directions_mm: Floats, weights: Floats) -> "ExpressionBasis":
         """Prepare the directions (k, n, 3) and the points' weights (n,)."""
+        directions_mm = np.ascontiguousarray(directions_mm)
         products = np.einsum(
             "n,kna,lnb->abkl", weights, directions_mm, directions_mm, optimize=True
         )
-        return cls(directions_mm, weights, products)
+        return cls(directions_mm, weights, np.ascontiguousarray(products))
+
+    def displacement_mm(self, coefficients: Floats) -> Floats:
+        """(n, 3) of the points, for coefficients (k,)."""
+        moved = coefficients @ self.directions_mm.reshape(len(coefficients), -1)
+        return np.asarray(moved.reshape(-1, 3))
 
     def fit(self, displacement_mm: Floats, view: Floats, scores: Floats, start: Floats) -> Floats:
         """The coefficients (k,) that explain a displacement (n, 3) from the neutral.
 
         view: unit vector to the camera; along it a displacement is not seen.
         """
-        across = np.eye(3) - np.outer(view, view)
-        normal = np.tensordot(across, self.products, 2)
-        seen = (displacement_mm @ across) * self.weights[:, None]
-        right = self.directions_mm.reshape(len(self.directions_mm), -1) @ seen.reshape(-1)
-        normal[np.diag_indices(len(normal))] += _TRUST_IN_SCORES_MM2
-        return bounded_least_squares(normal, right + _TRUST_IN_SCORES_MM2 * scores, start)
+        return _fitted(
+            self.directions_mm.reshape(len(start), -1),
+            self.weights,
+            self.products,
+            displacement_mm,
+            view,
+            scores,
+            start,
+        )
 
 
 @compiled("f8[::1](f8[:,::1], f8[::1], f8[::1])")
@@ -147,3 +156,26 @@ def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Float
         if settled:
             break
     return x
+
+
+@compiled("f8[::1](f8[:,::1], f8[::1], f8[:,:,:,::1], f8[:,::1], f8[::1], f8[::1], f8[::1])")
+def _fitted(
+    directions_mm: Floats,
+    weights: Floats,
+    products: Floats,
+    displacement_mm: Floats,
+    view: Floats,
+    scores: Floats,
+    start: Floats,
+) -> Floats:
+    """`ExpressionBasis.fit` on what a basis holds; directions_mm: (k, 3n)."""
+    across = np.eye(3) - np.outer(view, view)
+    count = len(start)
+    normal = (across.reshape(-1) @ products.reshape(9, count**2)).reshape(count, count)
+    for each in range(count):
+        normal[each, each] += _TRUST_IN_SCORES_MM2
+    seen = displacement_mm @ across
+    for point in range(len(seen)):
+        seen[point] *= weights[point]
+    right = directions_mm @ seen.reshape(-1) + _TRUST_IN_SCORES_MM2 * scores
+    return bounded_least_squares(normal, right, start)

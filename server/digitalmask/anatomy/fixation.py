@@ -11,6 +11,7 @@ A nystagmus averages out, and stays.
 """
 
 from collections.abc import Sequence
+from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Fixation:
         ]
         if not beside:
             return
-        nearest = min(beside, key=lambda offset: float(np.hypot(*offset)))
+        nearest = min(beside, key=lambda offset: hypot(*offset.tolist()))
         off = nearest - self._shift.excess
-        step_s *= max(0.0, 1.0 - (float(np.hypot(*off)) / _GLANCE_MM) ** 2) ** 2
+        step_s *= max(0.0, 1.0 - (hypot(*off.tolist()) / _GLANCE_MM) ** 2) ** 2
         self._shift.learn(off, step_s)

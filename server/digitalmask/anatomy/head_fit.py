@@ -13,9 +13,10 @@ from math import hypot
 import numpy as np
 from numpy.typing import NDArray
 
-from digitalmask.anatomy.pose import Pose, start_pose, turn
+from digitalmask.anatomy.pose import Pose, start_pose
 from digitalmask.anatomy.smoothing import SlowMean
 from digitalmask.assets.landmark_model import LandmarkModel, view_terms
+from digitalmask.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -85,17 +86,16 @@ class HeadFit:
         )
         fit = fit_average(model, pose, slopes, _STEPS if self._pose else _FIRST_STEPS)
         self._pose = fit.pose
-        size = np.linalg.norm(fit.rest_mm, axis=1, keepdims=True)
-        told = model.read(fit.rest_mm / np.maximum(size / _LARGEST_REST_MM, 1.0), fit.terms)
-        now = np.array([*told.turn_deg, *told.eye_centres_mm.ravel()])
+        told = model.read(_limited(fit.rest_mm, _LARGEST_REST_MM), fit.terms)
+        now = np.concatenate([told.turn_deg, told.eye_centres_mm.reshape(-1)])
         usual = self._usual(now, at_s)
         # What both eyes' middle and the turn do in this frame is partly believed; what is between
         # the eyes is the patient's.
         step = _FRAME_SHARE * (now - usual)
-        step[3:] = np.tile(step[3:].reshape(2, 3).mean(axis=0), 2)
+        step[3:6] = step[6:] = (step[3:6] + step[6:]) / 2
         known = usual + step
         centres = known[3:].reshape(2, 3)
-        middle = centres.mean(axis=0)
+        middle = (centres[0] + centres[1]) / 2
         corrected = _corrected(model, fit, known[:3], middle)
         upright, terms = upright_view(corrected)
         bias = (terms @ model.bias_mm.reshape(len(terms), -1)).reshape(-1, 2) @ upright.T
@@ -109,37 +109,56 @@ class HeadFit:
 
 def fit_average(model: LandmarkModel, pose: Pose, slopes: Floats, steps: int) -> PlainFit:
     """The fit from `pose`, on the points that tell it."""
-    rigid = model.rigid
-    terms = upright_view(pose)[1]
-    variance = np.exp(terms @ model.log_variance[:, rigid])
-    pose = pose.refined(model.mean_mm[rigid], slopes[rigid], variance, _OUTLIER, steps)
+    variance_mm2 = np.exp(upright_view(pose)[1] @ model.log_variance)
+    pose = pose.refined(model.mean_mm, slopes, variance_mm2, model.rigid, _OUTLIER, steps)
     upright, terms = upright_view(pose)
-    depth = -float(pose.translation_mm[2])
-    rest = slopes - _seen(pose, model.mean_mm)
-    rest_mm = rest @ upright * depth
-    return PlainFit(pose, rest_mm, terms, upright, rest[rigid])
+    rest = _rest(pose.rotation, pose.translation_mm, model.mean_mm, slopes)
+    rest_mm = rest @ upright * -pose.translation_mm[2]
+    return PlainFit(pose, rest_mm, terms, upright, rest[model.rigid])
 
 
 def upright_view(pose: Pose) -> tuple[Floats, Floats]:
     """(2, 2) from across and up the face to across and up the picture; the view's terms."""
-    view = pose.view_rotation()
-    across = view[:2, 0] / max(hypot(view[0, 0], view[1, 0]), 1e-6)
-    upright = np.array([[across[0], -across[1]], [across[1], across[0]]])
-    axis = view[:2, 2] @ upright
-    return upright, view_terms(float(axis[0]), float(axis[1]))
-
-
-def _seen(pose: Pose, places_mm: Floats) -> Floats:
-    camera = pose.apply(places_mm)
-    return np.asarray(camera[:, :2] / np.maximum(-camera[:, 2:], 1.0))
+    (x, _, ahead_x), (y, _, ahead_y), _ = pose.view_rotation().tolist()
+    length = max(hypot(x, y), 1e-6)
+    x, y = x / length, y / length
+    terms = view_terms(ahead_x * x + ahead_y * y, ahead_y * x - ahead_x * y)
+    return np.array([[x, -y], [y, x]]), terms
 
 
 def _corrected(model: LandmarkModel, fit: PlainFit, turn_deg: Floats, middle_mm: Floats) -> Pose:
     """The pose turned by what the rest says that it is off, and shifted to the eyes' middle."""
-    vector = np.append(fit.upright @ turn_deg[:2], turn_deg[2])
-    vector *= min(1.0, _LARGEST_TURN_DEG / max(hypot(*vector), 1e-9))
-    to_view = fit.pose.to_view()
-    rotation = to_view.T @ turn(np.radians(vector)) @ to_view @ fit.pose.rotation
+    x, y = (fit.upright @ turn_deg[:2]).tolist()
+    vector = np.radians([x, y, turn_deg[2]])
+    vector *= min(1.0, _LARGEST_TURN_DEG / max(hypot(x, y, turn_deg[2]), 1e-9))
+    rotation = fit.pose.turned(vector).rotation
     shift = middle_mm - model.eyes_middle_mm
-    shift *= min(1.0, _LARGEST_SHIFT_MM / max(hypot(*shift), 1e-9))
+    shift *= min(1.0, _LARGEST_SHIFT_MM / max(hypot(*shift.tolist()), 1e-9))
     return Pose(rotation, fit.pose.translation_mm + rotation @ shift)
+
+
+@compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[:,::1])")
+def _rest(rotation: Floats, translation: Floats, places_mm: Floats, slopes: Floats) -> Floats:
+    """(n, 2) by how much slopes are beside those at which a pose's places (n, 3) are seen."""
+    rest = np.empty_like(slopes)
+    for i in range(len(slopes)):
+        depth = -translation[2]
+        for axis in range(3):
+            depth -= rotation[2, axis] * places_mm[i, axis]
+        for across in range(2):
+            place = translation[across]
+            for axis in range(3):
+                place += rotation[across, axis] * places_mm[i, axis]
+            rest[i, across] = slopes[i, across] - place / max(depth, 1.0)
+    return rest
+
+
+@compiled("f8[:,::1](f8[:,::1], f8)")
+def _limited(vectors: Floats, longest: float) -> Floats:
+    """(n, 2) vectors, none longer than that."""
+    limited = np.empty_like(vectors)
+    for i in range(len(vectors)):
+        share = max(hypot(vectors[i, 0], vectors[i, 1]) / longest, 1.0)
+        for axis in range(2):
+            limited[i, axis] = vectors[i, axis] / share
+    return limited

@@ -8,6 +8,7 @@ patient's head, which moves no eye from one frame to the next.
 """
 
 from collections.abc import Sequence
+from math import degrees, exp, hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,9 +63,11 @@ class Hirschberg:
 
         centres_mm: (2, 3) that it was read with. scale: model millimetres to a real one.
         """
+        if reflexes is None:
+            return
         step_s = self._apart.tick(at_s)
         closed = any(reading.upper_mm[1] - reading.lower_mm[1] < _OPEN_MM for reading in readings)
-        if reflexes is None or closed or pose.rotation[2, 2] < _FACING:
+        if closed or pose.rotation[2, 2] < _FACING:
             return
         lines = -pose.apply(centres_mm)
         lines /= np.linalg.norm(lines, axis=1, keepdims=True)
@@ -72,7 +75,7 @@ class Hirschberg:
         across = left[0] - right[0]
         off = (across - _across(reflexes, lines)) / pose.rotation[0, 0]
         off *= LIMBUS_FROM_CENTRE_MM * scale
-        self._apart.learn(np.clip([off], -_STRANGE_MM, _STRANGE_MM), step_s)
+        self._apart.learn(np.array([min(max(off, -_STRANGE_MM), _STRANGE_MM)]), step_s)
 
 
 def _across(reflexes: CornealReflexes, lines: Floats) -> float:
@@ -82,8 +85,8 @@ def _across(reflexes: CornealReflexes, lines: Floats) -> float:
     mm = IRIS_DIAMETER_MM / 2
     between = float(lines[1, 0] - lines[0, 0])
     # The cornea faces the middle between light and camera where it reflects.
-    aside = np.hypot(*reflexes.middle) * mm / _CORNEA_RADIUS_MM
-    nearness = float(np.exp(-((np.degrees(2.0 * aside) / _SCREEN_DEG) ** 2)))
-    mirror = -between / (2.0 * np.sqrt(1.0 - aside**2)) * (1.0 - nearness)
+    aside = hypot(*reflexes.middle.tolist()) * mm / _CORNEA_RADIUS_MM
+    nearness = exp(-((degrees(2.0 * aside) / _SCREEN_DEG) ** 2))
+    mirror = -between / (2.0 * sqrt(1.0 - aside**2)) * (1.0 - nearness)
     moved = _CORNEA_RADIUS_MM * mirror - reflexes.apart[0] * mm
     return float(between + moved / _IRIS_FROM_CORNEA_MM)

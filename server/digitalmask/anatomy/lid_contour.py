@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.anatomy.smoothing import SlowMean
+from digitalmask.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,6 @@ _TIME_CONSTANT_S = 20.0
 # is the shape of an eye; beyond, by _SOFT_MM more, all of it is drawn.
 _SHAPE_MM, _SOFT_MM = 1.2, 0.8
 _OPEN_MM = 3.0  # the curve of an eye that closes says nothing of its shape
-_SIDES = (0, 2)
 
 
 class LidContour:
@@ -43,13 +43,23 @@ class LidContour:
         usual = self._usual.value
         if usual is None:
             return margins_mm
-        shape = usual * np.clip((_SHAPE_MM + _SOFT_MM - np.abs(usual)) / _SOFT_MM, 0.0, 1.0)
-        drawn = margins_mm.copy()
-        drawn[:, _SIDES] -= share * shape
-        drawn[0] = np.maximum(drawn[0], np.minimum(drawn[1], margins_mm[0]))
-        return drawn
+        return _drawn(margins_mm, usual, share)
 
 
 def _curve(margins_mm: Floats) -> Floats:
     """(2, 2): how much higher than its middle a margin stands to both sides."""
-    return np.asarray(margins_mm[:, _SIDES] - margins_mm[:, 1:2])
+    return np.asarray(margins_mm[:, ::2] - margins_mm[:, 1:2])
+
+
+@compiled("f8[:,::1](f8[:,::1], f8[:,::1], f8)")
+def _drawn(margins_mm: Floats, usual_mm: Floats, share: float) -> Floats:
+    """Margins without that share of what is usual of their curve and the shape of an eye."""
+    drawn = margins_mm.copy()
+    for lid in range(2):
+        for side in range(2):
+            usual = usual_mm[lid, side]
+            shape = min(max((_SHAPE_MM + _SOFT_MM - abs(usual)) / _SOFT_MM, 0.0), 1.0) * usual
+            drawn[lid, 2 * side] -= share * shape
+    for place in range(3):
+        drawn[0, place] = max(drawn[0, place], min(drawn[1, place], margins_mm[0, place]))
+    return drawn

@@ -7,7 +7,7 @@ in pose even without noise; the full-perspective fit by 0.1.
 """
 
 from dataclasses import dataclass
-from math import atan2, hypot
+from math import atan2, cos, hypot, radians, sin, sqrt
 
 import cv2
 import numpy as np
@@ -37,18 +37,15 @@ class Pinhole:
 
     def slopes(self, points_px: Floats) -> Floats:
         """(n, 2) pixels to (n, 2) slopes: x to the right and y up per unit of depth."""
-        return np.stack(
-            [
-                (points_px[:, 0] - self.centre_px[0]) / self.focal_px,
-                (self.centre_px[1] - points_px[:, 1]) / self.focal_px,
-            ],
-            axis=1,
-        )
+        return (points_px - self.centre_px) / np.array([self.focal_px, -self.focal_px])
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the head is: `camera = rotation @ head + translation_mm`."""
+    """Where the head is: `camera = rotation @ head + translation_mm`.
+
+    rotation: (3, 3), its rows one after the other in memory. translation_mm: (3,).
+    """
 
     rotation: Floats
     translation_mm: Floats
@@ -59,26 +56,31 @@ class Pose:
 
     def seen_at(self, slopes: Floats, model_mm: Floats) -> Floats:
         """(n, 3) head-frame places on the rays of `slopes`, as deep as `model_mm` stands."""
-        depth = -self.apply(model_mm)[:, 2]
-        camera = np.stack([slopes[:, 0] * depth, slopes[:, 1] * depth, -depth], axis=1)
-        return np.asarray((camera - self.translation_mm) @ self.rotation)
+        return _seen_at(self.rotation, self.translation_mm, slopes, model_mm)
 
     def refined(
-        self, model_mm: Floats, slopes: Floats, variance_mm2: Floats, outlier: float, steps: int
+        self,
+        model_mm: Floats,
+        slopes: Floats,
+        variance_mm2: Floats,
+        told: NDArray[np.int64],
+        outlier: float,
+        steps: int,
     ) -> "Pose":
-        """The pose from which points (n, 3) of the head are seen at slopes (n, 2), by so many
-        steps of Gauss-Newton, reweighted against outliers (Geman-McClure).
+        """The pose from which the points `told` of (n, 3) of the head are seen at slopes (n, 2), by
+        so many steps of Gauss-Newton, reweighted against outliers (Geman-McClure).
 
         variance_mm2: (n,) of the points. outlier: standard deviations at which a point begins to
         lose its say.
         """
         return Pose(
             *_refined(
-                np.ascontiguousarray(self.rotation),
+                self.rotation,
                 self.translation_mm,
-                np.ascontiguousarray(model_mm),
-                np.ascontiguousarray(slopes),
+                model_mm,
+                slopes,
                 variance_mm2,
+                told,
                 outlier,
                 steps,
             )
@@ -87,25 +89,25 @@ class Pose:
     def toward_camera(self) -> Floats:
         """Unit vector in the head frame from the head's origin to the camera."""
         towards = -self.translation_mm @ self.rotation
-        return np.asarray(towards / np.linalg.norm(towards))
+        return np.asarray(towards / sqrt(towards @ towards))
 
     def to_view(self) -> Floats:
         """The rotation from the camera's frame into the view frame: onto the camera's axis."""
-        x, y, z = self.translation_mm.tolist()
-        length = hypot(x, y)
-        if length < 1e-9 * hypot(length, z):
-            return np.eye(3)
-        angle = atan2(length, -z)
-        return turn(np.array([-y / length * angle, x / length * angle, 0.0]))
+        return _to_view(self.translation_mm)
 
     def view_rotation(self) -> Floats:
         """The rotation in the view frame: as if the head stood on the camera's axis."""
-        return np.asarray(self.to_view() @ self.rotation)
+        return _view_rotation(self.rotation, self.translation_mm)
+
+    def turned(self, vector: Floats) -> "Pose":
+        """The pose turned in the view frame by a rotation vector in radians."""
+        return Pose(_turned(self.rotation, self.translation_mm, vector), self.translation_mm)
 
 
 def turn(vector: Floats) -> Floats:
     """The rotation matrix of a rotation vector in radians."""
-    return np.asarray(cv2.Rodrigues(vector)[0], np.float64)
+    x, y, z = vector.tolist()
+    return _turn(x, y, z)
 
 
 def turn_vector(rotation: Floats) -> Floats:
@@ -115,8 +117,8 @@ def turn_vector(rotation: Floats) -> Floats:
 
 def gaze_direction(gaze_deg: Floats) -> Floats:
     """The unit vector in the head frame of a gaze (yaw, pitch) in degrees."""
-    yaw, pitch = np.radians(gaze_deg)
-    return np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
+    yaw, pitch = (radians(angle) for angle in gaze_deg.tolist())
+    return np.array([sin(yaw) * cos(pitch), sin(pitch), cos(yaw) * cos(pitch)])
 
 
 def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
@@ -139,7 +141,7 @@ def start_pose(slopes: Floats, model_mm: Floats, weights: Floats) -> Pose:
 
 @compiled("f8[:,::1](f8, f8, f8)")
 def _turn(x: float, y: float, z: float) -> Floats:
-    """`turn` of a small vector, radians."""
+    """`turn` of a vector's components."""
     angle = np.sqrt(x * x + y * y + z * z)
     sine, lost = 1.0, 0.5  # sin(angle) / angle and (1 - cos(angle)) / angle^2
     if angle > 1e-6:
@@ -149,33 +151,80 @@ def _turn(x: float, y: float, z: float) -> Floats:
     return turned
 
 
-@compiled("Tuple((f8[:,::1], f8[::1]))(f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[::1], f8, i8)")
+@compiled("f8[:,::1](f8[::1])")
+def _to_view(translation: Floats) -> Floats:
+    """`Pose.to_view` of a pose's translation."""
+    x, y, z = translation
+    length = hypot(x, y)
+    if length < 1e-9 * hypot(length, z):
+        return np.eye(3)
+    angle = atan2(length, -z)
+    return _turn(-y / length * angle, x / length * angle, 0.0)
+
+
+@compiled("f8[:,::1](f8[:,::1], f8[::1])")
+def _view_rotation(rotation: Floats, translation: Floats) -> Floats:
+    """`Pose.view_rotation` of what a pose holds."""
+    turned: Floats = _to_view(translation) @ rotation
+    return turned
+
+
+@compiled("f8[:,::1](f8[:,::1], f8[::1], f8[::1])")
+def _turned(rotation: Floats, translation: Floats, vector: Floats) -> Floats:
+    """The rotation of `Pose.turned`."""
+    to_view = _to_view(translation)
+    turned: Floats = to_view.T @ _turn(vector[0], vector[1], vector[2]) @ to_view @ rotation
+    return turned
+
+
+@compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[:,::1])")
+def _seen_at(rotation: Floats, translation: Floats, slopes: Floats, model_mm: Floats) -> Floats:
+    """`Pose.seen_at` on what a pose holds."""
+    places = np.empty_like(model_mm)
+    for i in range(len(model_mm)):
+        depth = -translation[2]
+        for axis in range(3):
+            depth -= rotation[2, axis] * model_mm[i, axis]
+        x = slopes[i, 0] * depth - translation[0]
+        y = slopes[i, 1] * depth - translation[1]
+        z = -depth - translation[2]
+        for axis in range(3):
+            places[i, axis] = x * rotation[0, axis] + y * rotation[1, axis] + z * rotation[2, axis]
+    return places
+
+
+@compiled(
+    "Tuple((f8[:,::1], f8[::1]))"
+    "(f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[::1], i8[::1], f8, i8)"
+)
 def _refined(
     rotation: Floats,
     translation: Floats,
     model_mm: Floats,
     slopes: Floats,
     variance_mm2: Floats,
+    told: NDArray[np.int64],
     outlier: float,
     steps: int,
 ) -> tuple[Floats, Floats]:
     """`Pose.refined` on what a pose holds."""
-    jacobian = np.empty((2, 6))
+    jacobian, residual, turned = np.zeros((2, 6)), np.empty(2), np.empty(3)
     for _ in range(steps):
         normal, right = np.zeros((6, 6)), np.zeros(6)
         depth = -translation[2]
-        for i in range(len(model_mm)):
-            turned = rotation @ model_mm[i]
+        for i in told:
+            for axis in range(3):
+                turned[axis] = 0.0
+                for other in range(3):
+                    turned[axis] += rotation[axis, other] * model_mm[i, other]
             inverse_depth = 1.0 / max(-(turned[2] + translation[2]), 1.0)
             missed = 0.0
-            residual = np.empty(2)
             for axis in range(2):
                 seen = (turned[axis] + translation[axis]) * inverse_depth
                 residual[axis] = (slopes[i, axis] - seen) * depth
                 missed += residual[axis] ** 2
                 # The slope's derivative to the place, then to the rotation.
                 place = jacobian[axis, 3:]
-                place[:] = 0.0
                 place[axis] = inverse_depth * depth
                 place[2] = seen * inverse_depth * depth
                 for turning in range(3):
@@ -187,10 +236,12 @@ def _refined(
                 for j in range(6):
                     weighted = weight * jacobian[axis, j]
                     right[j] += weighted * residual[axis]
-                    for k in range(6):
+                    for k in range(j + 1):
                         normal[j, k] += weighted * jacobian[axis, k]
         for j in range(6):
             normal[j, j] *= 1.0 + 1e-9
+            for k in range(j):
+                normal[k, j] = normal[j, k]
         step = np.linalg.solve(normal, right)
         rotation = _turn(step[0], step[1], step[2]) @ rotation
         translation = translation + step[3:]

@@ -13,13 +13,14 @@ from digitalmask.mask_state import RestAsymmetry
 
 Floats = NDArray[np.float64]
 
-# Brow, corner of the mouth, and the cheek beside the nasolabial fold: the patient's right, left.
+# The patient's right and left: what is level, the corners of the eyes; then brow, corner of the
+# mouth, and the cheek beside the nasolabial fold.
 _PLACES = (
+    ((33, 133), (263, 362)),
     ((105, 66, 63, 52, 65, 53), (334, 296, 293, 282, 295, 283)),
     ((61,), (291,)),
     ((205, 206, 203, 216), (425, 426, 423, 436)),
 )
-_EYE_CORNERS = ((33, 133), (263, 362))
 # The network draws a one-sided face part of the way back to an even one: how much of a droop of 4
 # to 5 mm is left, measured on simulated palsies (models/fit_landmarks.py's people have none).
 _SHOWN = np.array([0.60, 0.80, 0.42])
@@ -39,19 +40,27 @@ class RestReading:
         """neutral_mm: (468, 3) of the patient, model millimetres. scale: of these to a real one."""
         shown = (_higher_left(neutral_mm) - self._usual_mm) / scale / _SHOWN
         share = (np.abs(shown) - _DEAD_MM) / _SOFT_MM
-        brow, mouth, fold = shown * np.clip(share, 0.0, 1.0) + 0.0  # no negative zero
-        return RestAsymmetry(float(brow), float(mouth), float(fold))
+        drawn = shown * share.clip(0.0, 1.0) + 0.0  # no negative zero
+        return RestAsymmetry(*drawn.tolist())
+
+
+def _across() -> tuple[NDArray[np.int64], Floats]:
+    """The points of `_PLACES` (p,), and (4, p) from them to the mean of each left less right."""
+    points = [point for pair in _PLACES for side in pair for point in side]
+    shares = np.zeros((len(_PLACES), len(points)))
+    first = 0
+    for place, pair in enumerate(_PLACES):
+        for side, sign in zip(pair, (-1.0, 1.0), strict=True):
+            shares[place, first : first + len(side)] = sign / len(side)
+            first += len(side)
+    return np.array(points), shares
+
+
+_POINTS, _SHARES = _across()
 
 
 def _higher_left(points_mm: Floats) -> Floats:
     """(3,) how much higher the left of each pair of places stands, measured along the eyes."""
-    right, left = (points_mm[list(corners)].mean(axis=0) for corners in _EYE_CORNERS)
-    along = left - right
-    tilt = along[1] / along[0]
-    higher = []
-    for right_points, left_points in _PLACES:
-        across = points_mm[list(left_points)].mean(axis=0) - points_mm[list(right_points)].mean(
-            axis=0
-        )
-        higher.append(across[1] - tilt * across[0])
-    return np.array(higher)
+    across = _SHARES @ points_mm[_POINTS]
+    tilt = across[0, 1] / across[0, 0]
+    return np.asarray(across[1:, 1] - tilt * across[1:, 0])

@@ -131,15 +131,9 @@ class PatientFrame:
         matrix: (2, 3) from pixel indices of the part to those of the frame. size: (width, height).
         black_beyond: what is beyond the frame is black, else as at its edge.
         """
-        lows, highs = [], []
-        for (a, b, offset), length in zip(matrix.tolist(), (self.width, self.height), strict=True):
-            ends = a * (size[0] - 1), b * (size[1] - 1)
-            low = floor(offset + sum(min(end, 0.0) for end in ends)) - 1
-            high = ceil(offset + sum(max(end, 0.0) for end in ends)) + 2
-            lows.append(min(max(low, 0), length - 1) & ~1)
-            highs.append(max(min(high, length), lows[-1] + 1))
-        box = self._box(*lows, *highs)
-        moved = matrix - np.array([[0.0, 0.0, lows[0]], [0.0, 0.0, lows[1]]])
+        left, top, right, bottom = _part_of_frame(matrix, size, (self.width, self.height))
+        box = self._box(left, top, right, bottom)
+        moved = matrix - np.array([[0.0, 0.0, left], [0.0, 0.0, top]])
         # OpenCV cuts four channels at once nearly as fast as one of them.
         part = cv2.warpAffine(
             box, moved, size,
@@ -173,6 +167,21 @@ def _sized(plane: Bytes, size: tuple[int, int]) -> Bytes:
 def whole_pixels(picture: Bytes) -> NDArray[np.uint32]:
     """A picture (h, w, 4) by whole pixels: single bytes of them are not taken several at a time."""
     return picture.view("<u4")[..., 0]
+
+
+@compiled("UniTuple(i8, 4)(f8[:,::1], UniTuple(i8, 2), UniTuple(i8, 2))")
+def _part_of_frame(
+    matrix: NDArray[np.float64], size: tuple[int, int], frame: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Left, top (both even), right and bottom of what a cut (see `PatientFrame.cut`) looks at."""
+    ends = np.empty((2, 2), np.int64)
+    for axis in range(2):
+        across, down = matrix[axis, 0] * (size[0] - 1), matrix[axis, 1] * (size[1] - 1)
+        low = floor(matrix[axis, 2] + min(across, 0.0) + min(down, 0.0)) - 1
+        high = ceil(matrix[axis, 2] + max(across, 0.0) + max(down, 0.0)) + 2
+        ends[0, axis] = min(max(low, 0), frame[axis] - 1) & ~1
+        ends[1, axis] = max(min(high, frame[axis]), ends[0, axis] + 1)
+    return ends[0, 0], ends[0, 1], ends[1, 0], ends[1, 1]
 
 
 @compiled("void(u1[:,::1], u1[:,:,::1], i8, i8, u4[:,::1])")

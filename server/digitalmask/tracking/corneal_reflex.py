@@ -10,7 +10,8 @@ What is compared is all that is brighter than the iris and the pupil, which look
 direction from their middle: one spot or a whole window, shifted until both eyes' lie on each other.
 """
 
-import cv2
+from math import isnan
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +32,6 @@ _LEAST_SUM = 3.0  # of full pixels of a cut
 _LEAST_LIKENESS = 0.6
 
 _MIDDLE = (_SIDE - 1) / 2
-_GRID = np.mgrid[:_SIDE, :_SIDE][::-1] - _MIDDLE
 _RING_AT = np.linspace(0.0, _INNER * _RADIUS, _RINGS)
 _WAY = 2 * np.pi * np.arange(_RAYS) / _RAYS
 _POLAR_X, _POLAR_Y = (_MIDDLE + np.outer(_RING_AT, way(_WAY)) for way in (np.cos, np.sin))
@@ -41,32 +41,21 @@ def find_reflexes(
     frame: PatientFrame, right: EyeOutline, left: EyeOutline
 ) -> CornealReflexes | None:
     """The reflections in a frame; None where not both eyes show the same ones."""
-    patterns = []
+    cuts = []
     for eye in (right, left):
         if eye.iris_radius_px < _LEAST_RADIUS_PX or eye.iris_sure < 0.5:
             return None
         scale = eye.iris_radius_px / _RADIUS
         x, y = (eye.iris_px - 0.5 - scale * _MIDDLE).tolist()
         matrix = np.array([[scale, 0.0, x], [0.0, scale, y]])
-        pattern = _bright_pattern(frame.cut(matrix, (_SIDE, _SIDE), black_beyond=False))
-        if pattern.sum() < _LEAST_SUM:
-            return None
-        patterns.append(pattern)
-    wide = np.pad(patterns[1], _REACH)
-    size = float(np.linalg.norm(patterns[0]) * np.linalg.norm(patterns[1]))
-    likeness = np.asarray(cv2.matchTemplate(wide, patterns[0], cv2.TM_CCORR) / size, np.float64)
-    row, column = np.unravel_index(int(likeness.argmax()), likeness.shape)
-    best = float(likeness[row, column])
-    if best < _LEAST_LIKENESS or not (0 < row < 2 * _REACH and 0 < column < 2 * _REACH):
+        cuts.append(frame.cut(matrix, (_SIDE, _SIDE), black_beyond=False))
+    apart_x, apart_y, middle_x, middle_y = _compare(*cuts)
+    if isnan(apart_x):
         return None
-    apart = np.array(
-        [
-            column - _REACH + _top(likeness[row, column - 1 : column + 2]),
-            row - _REACH + _top(likeness[row - 1 : row + 2, column]),
-        ]
+    return CornealReflexes(
+        apart=np.array([apart_x, apart_y]) / _RADIUS,
+        middle=np.array([middle_x, middle_y]) / _RADIUS,
     )
-    middles = [(_GRID * pattern).sum(axis=(1, 2)) / pattern.sum() for pattern in patterns]
-    return CornealReflexes(apart=apart / _RADIUS, middle=(middles[0] + middles[1]) / 2 / _RADIUS)
 
 
 @compiled("f4[:,::1](u1[:,:,::1])")
@@ -100,8 +89,64 @@ def _bright_pattern(cut: NDArray[np.uint8]) -> NDArray[np.float32]:
     return pattern
 
 
-def _top(values: Floats) -> float:
+@compiled("f8(f8, f8, f8)")
+def _top(before: float, middle: float, after: float) -> float:
     """Where a parabola through three values has its top, beside the middle one."""
-    before, middle, after = values.tolist()
     bend = before - 2 * middle + after
     return 0.0 if bend >= 0 else 0.5 * (before - after) / bend
+
+
+@compiled("Tuple((i8[:,::1], f8[::1]))(f4[:,::1])")
+def _spots(pattern: NDArray[np.float32]) -> tuple[NDArray[np.int64], Floats]:
+    """The places (n, 2) by row and column that are brighter than usual, few of all, and by how
+    much.
+    """
+    places, rises = np.empty((_SIDE * _SIDE, 2), np.int64), np.empty(_SIDE * _SIDE)
+    count = 0
+    for row in range(_SIDE):
+        for column in range(_SIDE):
+            if pattern[row, column] > 0.0:
+                places[count, 0], places[count, 1] = row, column
+                rises[count] = pattern[row, column]
+                count += 1
+    return places[:count], rises[:count]
+
+
+@compiled("UniTuple(f8, 4)(u1[:,:,::1], u1[:,:,::1])")
+def _compare(
+    right: NDArray[np.uint8], left: NDArray[np.uint8]
+) -> tuple[float, float, float, float]:
+    """x and y by which the left eye's reflections lie farther from its middle than the right eye's,
+    and where both lie, in pixels of the cuts; nan where they are not alike.
+    """
+    none = (np.nan, np.nan, np.nan, np.nan)
+    places, rises = _spots(_bright_pattern(right))
+    other_places, other_rises = _spots(_bright_pattern(left))
+    total, other_total = rises.sum(), other_rises.sum()
+    if min(total, other_total) < _LEAST_SUM:
+        return none
+    likeness = np.zeros((2 * _REACH + 1, 2 * _REACH + 1))
+    for spot in range(len(rises)):
+        for other in range(len(other_rises)):
+            row = other_places[other, 0] - places[spot, 0] + _REACH
+            column = other_places[other, 1] - places[spot, 1] + _REACH
+            if 0 <= row <= 2 * _REACH and 0 <= column <= 2 * _REACH:
+                likeness[row, column] += rises[spot] * other_rises[other]
+    likeness /= np.sqrt((rises**2).sum() * (other_rises**2).sum())
+    best = likeness.argmax()
+    row, column = best // (2 * _REACH + 1), best % (2 * _REACH + 1)
+    if likeness[row, column] < _LEAST_LIKENESS:
+        return none
+    if not (0 < row < 2 * _REACH and 0 < column < 2 * _REACH):
+        return none
+    beside, level = likeness[row, column - 1 : column + 2], likeness[row - 1 : row + 2, column]
+    middle = np.zeros(2)
+    for axis in range(2):
+        middle[axis] = (places[:, axis] * rises).sum() / total / 2.0 - _MIDDLE
+        middle[axis] += (other_places[:, axis] * other_rises).sum() / other_total / 2.0
+    return (
+        column - _REACH + _top(beside[0], beside[1], beside[2]),
+        row - _REACH + _top(level[0], level[1], level[2]),
+        middle[1],
+        middle[0],
+    )

@@ -4,6 +4,8 @@ Landmarks: a crop (1, 256, 256, 4) in; 478 points in pixels of it and a presence
 Blendshapes: 146 of the points, in pixels of the frame, in; 52 scores out.
 """
 
+from math import exp
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,9 +32,8 @@ def find_points(
 ) -> tuple[NDArray[np.float32], float]:
     """(478, 3) points in the frame, and the presence of a face from 0 to 1."""
     points, presence, _ = network.run(region.cut(frame, _SIZE)[None])
-    placed = region.to_frame(points.reshape(478, 3).astype(np.float64), _SIZE)
-    logit = float(np.clip(presence.reshape(-1)[0], -50.0, 50.0))
-    return placed.astype(np.float32), float(1.0 / (1.0 + np.exp(-logit)))
+    logit = min(max(float(presence.flat[0]), -50.0), 50.0)
+    return region.to_frame(points.reshape(478, 3), _SIZE), 1.0 / (1.0 + exp(-logit))
 
 
 def score_blendshapes(network: FaceNetwork, points: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from digitalmask.tracking.observation import FaceObservation
 from digitalmask.tracking.region import Region, overlap
 
 _LEAST_PRESENCE = 0.5
+_SURFACE = 468  # the points of the surface; the irises follow
 # The outer corners of the patient's right and left eye, which say how the head is tilted.
 _RIGHT_CORNER, _LEFT_CORNER = 33, 263
 # A face moves by less than this share of its region from one frame to the next (a head that
@@ -27,6 +28,8 @@ _REMEMBERED_REACH = 1.5  # in sides of the last region
 # While following, the region's content is compared with what the detector says so often, to leave
 # a region that has slid onto something that is no face.
 _LOOK_AGAIN_S = 1.0
+# What the corneas reflect tells a constant of the patient's head, learned over seconds.
+_REFLEXES_S = 0.09
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class FaceTracker:
         self._last: Region | None = None
         self._last_at_s = -np.inf
         self._looked_at_s = -np.inf
+        self._reflexes_at_s = -np.inf
 
     def track(self, frame: PatientFrame) -> FaceObservation | None:
         """The patient's face in this frame; None where there is none.
@@ -64,9 +68,14 @@ class FaceTracker:
         found = self.find(frame)
         if found is None:
             return None
+        at_s = frame.clock.captured_at_s
         right_eye, left_eye = find_outlines(frame, found.points)
+        reflexes = None
+        if at_s - self._reflexes_at_s > _REFLEXES_S:
+            self._reflexes_at_s = at_s
+            reflexes = find_reflexes(frame, right_eye, left_eye)
         return FaceObservation(
-            captured_at_s=frame.clock.captured_at_s,
+            captured_at_s=at_s,
             width=frame.width,
             height=frame.height,
             points=found.points,
@@ -74,7 +83,7 @@ class FaceTracker:
             blendshapes=score_blendshapes(self._networks.blendshapes, found.points),
             right_eye=right_eye,
             left_eye=left_eye,
-            reflexes=find_reflexes(frame, right_eye, left_eye),
+            reflexes=reflexes,
         )
 
     def find(self, frame: PatientFrame) -> FoundFace | None:
@@ -102,8 +111,7 @@ class FaceTracker:
         points, presence = find_points(self._networks.landmarks, frame, region)
         if presence < _LEAST_PRESENCE or not np.isfinite(points).all():
             return None
-        surface = points[:468, :2].astype(np.float64)
-        found = Region.around(surface, surface[_RIGHT_CORNER], surface[_LEFT_CORNER])
+        found = Region.around(points[:_SURFACE], _RIGHT_CORNER, _LEFT_CORNER)
         following = region is self._region
         if following and (
             overlap(found, region) < _LEAST_OVERLAP
