@@ -37,7 +37,7 @@ class Pinhole:
 
     def slopes(self, points_px: Floats) -> Floats:
         """(n, 2) pixels to (n, 2) slopes: x to the right and y up per unit of depth."""
-        return (points_px - self.centre_px) / np.array([self.focal_px, -self.focal_px])
+        return np.asarray((points_px - self.centre_px) / np.array([self.focal_px, -self.focal_px]))
 
 
 @dataclass(frozen=True, slots=True)
