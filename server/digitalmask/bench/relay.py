@@ -48,8 +48,9 @@ class RelayFigures:
     fps: frames decoded at the viewer a second. latency_ms: from capture to decoded. wire_ms: from
     capture to the last packet at the viewer. added_ms: in the relay's process, from the last
     packet of a frame in to its first packet out. cores: CPU time of the relay, the processes that
-    it started among it, by wall time. tracking, stage_ms: what the relay said of the patient's
-    face and of its stages at the end (nothing where it has no such thing). latencies_ms: (seconds
+    it started among it, by wall time. tracking, reduced, stage_ms: what the relay said of the
+    patient's face, of how far it does less (`digitalmask.pipeline.effort.LEVELS`) and of its stages
+    at the end (nothing where it has no such thing). latencies_ms: (seconds
     since the first measured frame, latency) of each frame.
     """
 
@@ -61,6 +62,7 @@ class RelayFigures:
     added_ms_p95: float
     cores: float
     tracking: str
+    reduced: int
     stage_ms: dict[str, float]
     latencies_ms: tuple[tuple[float, float], ...]
 
@@ -209,6 +211,7 @@ async def measure(
         added_ms_p95=percentile(added_ms, 95),
         cores=round((after_s - before_s) / wall_s, 3),
         tracking=said.get("tracking", ""),
+        reduced=said.get("reduced", 0),
         stage_ms=said.get("stage_ms", {}),
         latencies_ms=tuple(
             (at_s - started_at_s, late) for (_, at_s), late in zip(pairs, latencies_ms, strict=True)

@@ -57,10 +57,10 @@ def _track(results: Results) -> list[str]:
 def _relay(results: Results) -> list[str]:
     kinds = dict.fromkeys(name.rsplit(".", 1)[0] for name in results)  # as they were run
     names = ("fps", "latency_ms_p50", "latency_ms_p95", "added_ms_p50", "cores",
-             "passthrough_latency_ms_p50", "ratio")  # fmt: skip
+             "reduced", "passthrough_latency_ms_p50", "ratio")  # fmt: skip
     return _rows(
         ("client to client", "frames a second", "ms", "95 %", "added by the relay", "cores",
-         "stock relay, unmasked", "ratio"),
+         "reduced", "stock relay, unmasked", "ratio"),
         [(kind.replace(".", " "), *(results[f"{kind}.{name}"] for name in names))
          for kind in kinds],
     )  # fmt: skip

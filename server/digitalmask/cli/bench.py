@@ -179,6 +179,7 @@ def _beside_stock(frames: "Film", seconds: float, codec: str) -> dict[str, objec
     )
     results = {name: getattr(masked, name) for name in names}
     results["tracking"] = masked.tracking
+    results["reduced"] = masked.reduced
     results["stage_ms"] = masked.stage_ms
     results |= {f"passthrough_{name}": getattr(stock, name) for name in names}
     results["ratio"] = round(masked.latency_ms_p50 / stock.latency_ms_p50, 3)
