@@ -63,11 +63,9 @@ class Hirschberg:
 
         centres_mm: (2, 3) that it was read with. scale: model millimetres to a real one.
         """
-        if reflexes is None:
-            return
         step_s = self._apart.tick(at_s)
         closed = any(reading.upper_mm[1] - reading.lower_mm[1] < _OPEN_MM for reading in readings)
-        if closed or pose.rotation[2, 2] < _FACING:
+        if reflexes is None or closed or pose.rotation[2, 2] < _FACING:
             return
         lines = -pose.apply(centres_mm)
         lines /= np.linalg.norm(lines, axis=1, keepdims=True)

@@ -124,9 +124,7 @@ class Correction:
         return np.asarray(self._mean - self.value)
 
     def tick(self, at_s: float) -> float:
-        """The seconds that a frame counts for; to be called for every one that could be learned
-        from.
-        """
+        """The seconds that a frame counts for; to be called for every one, learned from or not."""
         step_s = 1.0 / 30.0 if self._at_s is None else min(max(at_s - self._at_s, 0.0), 0.2)
         self._at_s = at_s
         return step_s

@@ -103,7 +103,7 @@ class FaceObservation:
     presence: from 0 to 1, that there is a face in the region.
     blendshapes: (52,) float32 scores from 0 to 1 in MediaPipe's order.
     right_eye, left_eye: the patient's own.
-    reflexes: those of the corneas; None where they cannot be seen or were not looked for.
+    reflexes: those of the corneas; None where they cannot be seen.
     """
 
     captured_at_s: float

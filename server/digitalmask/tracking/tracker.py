@@ -28,8 +28,6 @@ _REMEMBERED_REACH = 1.5  # in sides of the last region
 # While following, the region's content is compared with what the detector says so often, to leave
 # a region that has slid onto something that is no face.
 _LOOK_AGAIN_S = 1.0
-# What the corneas reflect tells a constant of the patient's head, learned over seconds.
-_REFLEXES_S = 0.09
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,6 @@ class FaceTracker:
         self._last: Region | None = None
         self._last_at_s = -np.inf
         self._looked_at_s = -np.inf
-        self._reflexes_at_s = -np.inf
 
     def track(self, frame: PatientFrame) -> FaceObservation | None:
         """The patient's face in this frame; None where there is none.
@@ -68,14 +65,9 @@ class FaceTracker:
         found = self.find(frame)
         if found is None:
             return None
-        at_s = frame.clock.captured_at_s
         right_eye, left_eye = find_outlines(frame, found.points)
-        reflexes = None
-        if at_s - self._reflexes_at_s > _REFLEXES_S:
-            self._reflexes_at_s = at_s
-            reflexes = find_reflexes(frame, right_eye, left_eye)
         return FaceObservation(
-            captured_at_s=at_s,
+            captured_at_s=frame.clock.captured_at_s,
             width=frame.width,
             height=frame.height,
             points=found.points,
@@ -83,7 +75,7 @@ class FaceTracker:
             blendshapes=score_blendshapes(self._networks.blendshapes, found.points),
             right_eye=right_eye,
             left_eye=left_eye,
-            reflexes=reflexes,
+            reflexes=find_reflexes(frame, right_eye, left_eye),
         )
 
     def find(self, frame: PatientFrame) -> FoundFace | None:
