@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 # no longer follows. It fades to the card.
 _HANG_S = 0.150
 _FADE_S = 0.200
-# What comes out later than this is too late to talk by, and less is done: two frames of the camera's,
-# but for what coding and sending take.
+# What comes out later than this is too late to talk by, and less is done: two frames of the
+# camera's, but for what coding and sending take.
 _IN_TIME_S = 0.060
 # A result that is older than this is not shown any more.
 _STALE_S = 0.500
