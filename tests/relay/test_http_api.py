@@ -82,6 +82,16 @@ async def test_a_named_invitation_lets_its_person_in_and_the_room_says_who_is_th
             assert await answer.json() == {"rooms": [relay.room]}
 
 
+async def test_no_room_has_a_name_that_a_command_line_takes_for_an_option(tmp_path: Path) -> None:
+    async with running_relay(tmp_path) as relay, ClientSession(headers=ADMIN) as http:
+        names = []
+        for _ in range(100):
+            async with http.post(f"{relay.url}/rooms") as answer:
+                names.append((await answer.json())["room"])
+    assert len(set(names)) == 100
+    assert all(name.isalnum() for name in names)
+
+
 def test_the_command_line_invites_through_it(
     served: Relay,
     tmp_path: Path,

@@ -396,7 +396,7 @@ class Rooms:
 
     def create(self) -> str:
         """A new room; returns its id, which cannot be guessed."""
-        room_id = secrets.token_urlsafe(9)
+        room_id = secrets.token_hex(9)  # no `-` first, which a command line takes for an option
         self._known.append(room_id)
         self._keep()
         return room_id
