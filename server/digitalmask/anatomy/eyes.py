@@ -49,68 +49,55 @@ def read_eye(
     read = _read(
         pose.rotation,
         pose.translation_mm,
-        (pinhole.focal_px, *pinhole.centre_px),
-        np.ascontiguousarray(outline.iris_px[None]),
-        np.ascontiguousarray(outline.upper_px),
-        np.ascontiguousarray(outline.lower_px),
+        pinhole.slopes(outline.iris_px[None]),
+        pinhole.slopes(outline.upper_px),
+        pinhole.slopes(outline.lower_px),
         centre_mm,
         scale,
     )
     return EyeReading(read[:2], read[2:5], read[5:])
 
 
-@compiled("f8[:,::1](f8[:,::1], f8[::1], UniTuple(f8, 3), f8[:,::1], f8[::1], f8)")
+@compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[::1], f8)")
 def _on_sphere(
-    rotation: Floats,
-    translation: Floats,
-    pinhole: tuple[float, float, float],
-    points_px: Floats,
-    centre_mm: Floats,
-    radius_mm: float,
+    rotation: Floats, translation: Floats, slopes: Floats, centre_mm: Floats, radius_mm: float
 ) -> Floats:
-    """(n, 3) where the rays of points (n, 2) meet a sphere, in the head frame.
+    """(n, 3) where the rays of slopes (n, 2) meet a sphere, in the head frame.
 
     A ray that misses it (an extreme gaze, the corners of the lids, noise) takes its nearest place.
     """
     camera = -(translation @ rotation)
     towards = camera - centre_mm
     far = towards @ towards - radius_mm**2
-    focal_px, middle_x, middle_y = pinhole
-    places = np.empty((len(points_px), 3))
-    for i in range(len(points_px)):
-        x, y = (points_px[i, 0] - middle_x) / focal_px, (middle_y - points_px[i, 1]) / focal_px
+    places = np.empty((len(slopes), 3))
+    for i in range(len(slopes)):
+        x, y = slopes[i]
         ray = (x * rotation[0] + y * rotation[1] - rotation[2]) / np.sqrt(x * x + y * y + 1.0)
         along = ray @ towards
         places[i] = camera - (along + np.sqrt(max(along**2 - far, 0.0))) * ray
     return places
 
 
-@compiled(
-    "f8[::1](f8[:,::1], f8[::1], UniTuple(f8, 3), f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8)"
-)
+@compiled("f8[::1](f8[:,::1], f8[::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8)")
 def _read(
     rotation: Floats,
     translation: Floats,
-    pinhole: tuple[float, float, float],
     iris: Floats,
     upper: Floats,
     lower: Floats,
     centre_mm: Floats,
     scale: float,
 ) -> Floats:
-    """`read_eye` on pixels: gaze, the upper margin's and the lower margin's heights.
-
-    pinhole: its focal length and its middle's x and y.
-    """
+    """`read_eye` on slopes: gaze, the upper margin's and the lower margin's heights."""
     read = np.empty(8)
     limbus_mm, lids_mm = LIMBUS_FROM_CENTRE_MM * scale, _LIDS_FROM_CENTRE_MM * scale
-    pupil = _on_sphere(rotation, translation, pinhole, iris, centre_mm, limbus_mm)[0]
+    pupil = _on_sphere(rotation, translation, iris, centre_mm, limbus_mm)[0]
     direction = pupil - centre_mm
     direction /= np.sqrt(direction @ direction)
     read[0] = np.degrees(np.arctan2(direction[0], direction[2]))
     read[1] = np.degrees(np.arcsin(direction[1]))
     for lid, margin in enumerate((upper, lower)):
-        places = _on_sphere(rotation, translation, pinhole, margin, centre_mm, lids_mm)
+        places = _on_sphere(rotation, translation, margin, centre_mm, lids_mm)
         share = np.abs(places[:, 0] - places[0, 0]) / max(abs(places[-1, 0] - places[0, 0]), 1e-6)
         for i in range(1, len(share)):
             share[i] = max(share[i], share[i - 1])

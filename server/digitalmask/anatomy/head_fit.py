@@ -112,7 +112,7 @@ def fit_average(model: LandmarkModel, pose: Pose, slopes: Floats, steps: int) ->
     variance_mm2 = np.exp(upright_view(pose)[1] @ model.log_variance)
     pose = pose.refined(model.mean_mm, slopes, variance_mm2, model.rigid, _OUTLIER, steps)
     upright, terms = upright_view(pose)
-    rest = _rest(pose.rotation, pose.translation_mm, model.mean_mm, slopes)
+    rest = pose.missed(slopes, model.mean_mm)
     rest_mm = rest @ upright * -pose.translation_mm[2]
     return PlainFit(pose, rest_mm, terms, upright, rest[model.rigid])
 
@@ -135,22 +135,6 @@ def _corrected(model: LandmarkModel, fit: PlainFit, turn_deg: Floats, middle_mm:
     shift = middle_mm - model.eyes_middle_mm
     shift *= min(1.0, _LARGEST_SHIFT_MM / max(hypot(*shift.tolist()), 1e-9))
     return Pose(rotation, fit.pose.translation_mm + rotation @ shift)
-
-
-@compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[:,::1])")
-def _rest(rotation: Floats, translation: Floats, places_mm: Floats, slopes: Floats) -> Floats:
-    """(n, 2) by how much slopes are beside those at which a pose's places (n, 3) are seen."""
-    rest = np.empty_like(slopes)
-    for i in range(len(slopes)):
-        depth = -translation[2]
-        for axis in range(3):
-            depth -= rotation[2, axis] * places_mm[i, axis]
-        for across in range(2):
-            place = translation[across]
-            for axis in range(3):
-                place += rotation[across, axis] * places_mm[i, axis]
-            rest[i, across] = slopes[i, across] - place / max(depth, 1.0)
-    return rest
 
 
 @compiled("f8[:,::1](f8[:,::1], f8)")

@@ -58,6 +58,13 @@ class Pose:
         """(n, 3) head-frame places on the rays of `slopes`, as deep as `model_mm` stands."""
         return _seen_at(self.rotation, self.translation_mm, slopes, model_mm)
 
+    def missed(self, slopes: Floats, places_mm: Floats) -> Floats:
+        """(n, 2) by how much slopes are beside those at which places (n, 3) of the head are seen.
+
+        What stands nearer than a millimetre is seen as from there.
+        """
+        return _missed(self.rotation, self.translation_mm, slopes, places_mm)
+
     def refined(
         self,
         model_mm: Floats,
@@ -90,10 +97,6 @@ class Pose:
         """Unit vector in the head frame from the head's origin to the camera."""
         towards = -self.translation_mm @ self.rotation
         return np.asarray(towards / sqrt(towards @ towards))
-
-    def to_view(self) -> Floats:
-        """The rotation from the camera's frame into the view frame: onto the camera's axis."""
-        return _to_view(self.translation_mm)
 
     def view_rotation(self) -> Floats:
         """The rotation in the view frame: as if the head stood on the camera's axis."""
@@ -153,7 +156,7 @@ def _turn(x: float, y: float, z: float) -> Floats:
 
 @compiled("f8[:,::1](f8[::1])")
 def _to_view(translation: Floats) -> Floats:
-    """`Pose.to_view` of a pose's translation."""
+    """The rotation from the camera's frame into the view frame: onto the camera's axis."""
     x, y, z = translation
     length = hypot(x, y)
     if length < 1e-9 * hypot(length, z):
@@ -177,20 +180,41 @@ def _turned(rotation: Floats, translation: Floats, vector: Floats) -> Floats:
     return turned
 
 
+@compiled("f8(f8[:,::1], f8[::1], f8[:,::1], i8, i8)")
+def _in_camera(
+    rotation: Floats, translation: Floats, places_mm: Floats, place: int, axis: int
+) -> float:
+    """`Pose.apply`, of one of the places and along one axis."""
+    at = translation[axis]
+    for other in range(3):
+        at += rotation[axis, other] * places_mm[place, other]
+    return float(at)
+
+
 @compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[:,::1])")
 def _seen_at(rotation: Floats, translation: Floats, slopes: Floats, model_mm: Floats) -> Floats:
     """`Pose.seen_at` on what a pose holds."""
     places = np.empty_like(model_mm)
     for i in range(len(model_mm)):
-        depth = -translation[2]
-        for axis in range(3):
-            depth -= rotation[2, axis] * model_mm[i, axis]
+        depth = -_in_camera(rotation, translation, model_mm, i, 2)
         x = slopes[i, 0] * depth - translation[0]
         y = slopes[i, 1] * depth - translation[1]
         z = -depth - translation[2]
         for axis in range(3):
             places[i, axis] = x * rotation[0, axis] + y * rotation[1, axis] + z * rotation[2, axis]
     return places
+
+
+@compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[:,::1])")
+def _missed(rotation: Floats, translation: Floats, slopes: Floats, places_mm: Floats) -> Floats:
+    """`Pose.missed` of what a pose holds."""
+    missed = np.empty_like(slopes)
+    for i in range(len(slopes)):
+        depth = max(-_in_camera(rotation, translation, places_mm, i, 2), 1.0)
+        for axis in range(2):
+            seen = _in_camera(rotation, translation, places_mm, i, axis) / depth
+            missed[i, axis] = slopes[i, axis] - seen
+    return missed
 
 
 @compiled(

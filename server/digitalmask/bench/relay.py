@@ -50,8 +50,8 @@ class RelayFigures:
     packet of a frame in to its first packet out. cores: CPU time of the relay, the processes that
     it started among it, by wall time. tracking, reduced, stage_ms: what the relay said of the
     patient's face, of how far it does less (`digitalmask.pipeline.effort.LEVELS`) and of its stages
-    at the end (nothing where it has no such thing). latencies_ms: (seconds
-    since the first measured frame, latency) of each frame.
+    at the end (nothing where it has no such thing). latencies_ms: (seconds since the first measured
+    frame, latency) of each frame.
     """
 
     fps: float
