@@ -62,13 +62,13 @@ class Governor:
         in_time: int,
         reading: float,
         drawing: float,
-        idle_processors: float = math.inf,
+        idle_processors: float = math.nan,
     ) -> None:
         """What happened in the period that ends now.
 
         offered: the camera's frames. in_time: pictures that came out, and soon enough. reading,
         drawing: the share of the period in which either half was at work. idle_processors: how
-        many had nothing to do, on average.
+        many had nothing to do, on average; not a number where that is not known.
         """
         if offered < _LEAST_OFFERED:
             return
@@ -94,4 +94,5 @@ class Governor:
         would_read = reading * now.read_every / more.read_every
         would_draw = drawing * (more.scale / now.scale) ** 2
         asked = would_read - reading + would_draw - drawing
-        return max(would_read, would_draw) < _MOST_BUSY and asked <= _IDLE_SHARE * idle_processors
+        too_much = asked > _IDLE_SHARE * idle_processors  # of what is known alone
+        return max(would_read, would_draw) < _MOST_BUSY and not too_much

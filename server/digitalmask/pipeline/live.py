@@ -348,14 +348,13 @@ class LivePipeline:
             (after - earlier) / length_s
             for after, earlier in zip(now.busy_s, before.busy_s, strict=True)
         )
-        idle_processors = (now.idle_s - before.idle_s) / length_s
         level = self._governor.level
         self._governor.note(
             now.submitted - before.submitted,
             now.in_time - before.in_time,
             reading,
             drawing,
-            math.inf if math.isnan(idle_processors) else idle_processors,
+            (now.idle_s - before.idle_s) / length_s,
         )
         if self._governor.level != level:
             effort = self._governor.effort
