@@ -12,7 +12,6 @@ from digitalmask.anatomy.expression import score_of
 from digitalmask.assets.head import Head, load_head
 from digitalmask.assets.landmark_model import load_landmark_model
 from digitalmask.mask_state import EXPRESSIONS, MaskState, RestAsymmetry
-from digitalmask.tracking.observation import FaceObservation
 from tests.anatomy.synthetic import Truth, observe
 
 
@@ -173,38 +172,11 @@ def test_lids_that_close_stay_where_they_are_though_the_iris_behind_them_is_made
     before = settle(estimator, head, Truth())
     for frame in range(4):
         seen = observe(head, Truth(scores=blink), 1 + frame / 30)
-        left = replace(seen.left_eye, iris_px=seen.left_eye.iris_px + [0.0, 4.0])
+        made_up = seen.left_eye.iris_px + [0.0, 4.0]
+        left = replace(seen.left_eye, iris_px=made_up, lids_iris_px=made_up)
         state = estimator.estimate(replace(seen, left_eye=left))
     assert state.left.gaze_pitch_deg == pytest.approx(before.left.gaze_pitch_deg, abs=0.5)
     assert state.left.lower_lid_mm[1] == pytest.approx(before.left.lower_lid_mm[1], abs=0.5)
-
-
-def whiter(seen: FaceObservation, whiteness: float) -> FaceObservation:
-    """The same with lids whose edges were found and so much white between them."""
-    right, left = (
-        replace(outline, lids_sure=1.0, whiteness=whiteness)
-        for outline in (seen.right_eye, seen.left_eye)
-    )
-    return replace(seen, right_eye=right, left_eye=left)
-
-
-@pytest.mark.parametrize(("left", "opening_mm"), [(0.35, 0.0), (0.52, 0.75), (0.63, 1.5)])
-def test_an_eye_that_closes_is_as_far_open_as_it_is_white(
-    head: Head, left: float, opening_mm: float
-) -> None:
-    blink = {score_of("eyeBlinkLeft"): 0.6, score_of("eyeBlinkRight"): 0.6}
-    estimator = MaskEstimator(head)
-    for frame in range(30):
-        wide = estimator.estimate(whiter(observe(head, Truth(), frame / 30), 0.3))
-    assert wide.left.upper_lid_mm[1] - wide.left.lower_lid_mm[1] > 6
-    for frame in range(3):
-        closing = observe(head, Truth(scores=blink), 1 + frame / 30)
-        state = estimator.estimate(whiter(closing, left * 0.3))
-    for eye in (state.right, state.left):
-        assert eye.upper_lid_mm[1] - eye.lower_lid_mm[1] == pytest.approx(opening_mm, abs=0.2)
-    # Less white alone, as in an eye that squints, closes none.
-    squints = estimator.estimate(whiter(observe(head, Truth(), 2.0), left * 0.3))
-    assert squints.left.upper_lid_mm[1] - squints.left.lower_lid_mm[1] > 6
 
 
 def test_the_lids_of_the_neutral_head_are_read_where_its_mesh_has_them(head: Head) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -26,8 +27,7 @@ pytestmark = [
 
 def make_networks() -> Networks:
     """What the process makes: as on a GPU, on the CPU."""
-    made = networks_on(sessions.CPU, "gpu", make_session, (1,))
-    return Networks(made.detector, made.landmarks, made.blendshapes, lambda: "GPU")
+    return replace(networks_on(sessions.CPU, "gpu", make_session, (1,)), where=lambda: "GPU")
 
 
 @pytest.fixture

@@ -32,4 +32,4 @@ class ChosenNetwork:
 
 
 def chosen_networks(network: ChosenNetwork, name: str) -> Networks:
-    return Networks(network, network, network, lambda: name)
+    return Networks.of(lambda _kind: network, lambda: name)

@@ -14,7 +14,8 @@ RIGHT, LEFT, RADIUS = (100.3, 60.8), (180.6, 61.2), 7.0
 
 def outline(centre: tuple[float, float], sure: float = 1.0, radius: float = RADIUS) -> EyeOutline:
     lids = np.zeros((2, 2))
-    return EyeOutline(np.array(centre), radius, lids, lids, iris_sure=sure, lids_sure=1.0)
+    at = np.array(centre)
+    return EyeOutline(at, radius, lids, lids, at, radius, iris_sure=sure, lids_sure=1.0)
 
 
 def draw(spots: dict[tuple[float, float], list[tuple[float, float]]]) -> PatientFrame:

@@ -47,7 +47,7 @@ class Echo:
 def make_echo(batch_ms: str = "0") -> Networks:
     """What the process makes its networks with."""
     echo = Echo(float(batch_ms) / 1e3)
-    return Networks(echo, echo, echo, lambda: "test")
+    return Networks.of(lambda _kind: echo, lambda: "test")
 
 
 def make_real() -> Networks:
@@ -236,6 +236,7 @@ def test_the_networks_say_through_it_what_they_say_here(start: Start) -> None:
         (remote.landmarks, here.landmarks, crop),
         (remote.detector, here.detector, planes),
         (remote.blendshapes, here.blendshapes, points),
+        (remote.eyes, here.eyes, random.integers(0, 256, (1, 2, 56, 80, 3), np.uint8)),
     ):
         for one, other in zip(there.run(values), own.run(values), strict=True):
             np.testing.assert_allclose(one.reshape(-1), other.reshape(-1), atol=2e-3, rtol=1e-4)

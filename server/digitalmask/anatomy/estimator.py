@@ -84,14 +84,6 @@ _PUPIL_TIME_CONSTANT_S = 0.4
 # The lid points of the network stay apart on a closed eye; its blink score tells. Between these
 # scores the aperture is drawn in to nothing.
 _BLINK_BEGINS, _BLINK_ENDS = 0.35, 0.62
-# An eye is less white the farther its lids cover it: what a picture of 640 pixels, that mixes them,
-# leaves of the open eye's whiteness, and the aperture in mm (simulated patients of all skins).
-_WHITE_LEFT = np.array([0.38, 0.52, 0.63, 0.76])
-_WHITE_APERTURE_MM = np.array([0.0, 0.75, 1.5, 3.4])
-_OPEN_MM, _OPEN_SCORE = 6.0, 0.25
-# It is believed as far as the blink score speaks for it: an eye that squints is less white as well.
-_COVERING, _COVERED = 0.42, 0.52
-_WHITE_TIME_CONSTANT_S = 10.0
 _RESIDUAL_LIMIT = 0.05  # of the face's width: beyond it the points are no face
 
 
@@ -129,7 +121,6 @@ class MaskEstimator:
         self._offset_filter = GatedFilter(_OFFSET_GATE)
         self._gaze_filters = (GatedFilter(_GAZE_GATE), GatedFilter(_GAZE_GATE))
         self._lid_filters = (GatedFilter(_LID_GATE), GatedFilter(_LID_GATE))
-        self._whites = (SlowMean(_WHITE_TIME_CONSTANT_S), SlowMean(_WHITE_TIME_CONSTANT_S))
         self._pupils = (SlowMean(_PUPIL_TIME_CONSTANT_S), SlowMean(_PUPIL_TIME_CONSTANT_S))
         self._expression_filter = GatedFilter(_EXPRESSION_GATE)
         self.reset()
@@ -152,7 +143,6 @@ class MaskEstimator:
             *self._gaze_filters,
             *self._lid_filters,
             *self._lid_contours,
-            *self._whites,
             *self._pupils,
             self._expression_filter,
         ):
@@ -242,9 +232,10 @@ class MaskEstimator:
         upper, lower = _close(
             reading.upper_mm, reading.lower_mm, self._lid_offsets[side], blink, unsure
         )
-        upper = self._covered(side, outline.whiteness, upper, lower, blink, at_s)
         gaze = self._gaze_filters[side].value
+        over_mm = reading.over_mm
         if gaze is None or upper[1] - lower[1] > _SEEING_MM:
+            over_mm = LIMBUS_FROM_CENTRE_MM * sin(radians(reading.gaze_deg[1]))
             gaze = self._gaze_filters[side](
                 _within_reach(reading.gaze_deg),
                 at_s,
@@ -252,9 +243,9 @@ class MaskEstimator:
             )
         # The lids stand where they were seen, which was read beside another pupil than is drawn:
         # behind a closed lid the network makes it up.
-        apart = sin(radians(reading.gaze_deg[1])) - sin(radians(gaze[1]))
+        apart_mm = over_mm - LIMBUS_FROM_CENTRE_MM * sin(radians(gaze[1]))
         lids = self._lid_filters[side](
-            np.concatenate([upper, lower]) + LIMBUS_FROM_CENTRE_MM * apart,
+            np.concatenate([upper, lower]) + apart_mm,
             at_s,
             _noise_px(outline.lids_sure) * mm_a_pixel,
         )
@@ -269,32 +260,6 @@ class MaskEstimator:
             lower_lid_mm=(low[0], low[1], low[2]),
         )
         return state if pupil.value is None else replace(state, pupil_mm=float(pupil.value[0]))
-
-    def _covered(
-        self,
-        side: int,
-        whiteness: float | None,
-        upper: Floats,
-        lower: Floats,
-        blink: float,
-        at_s: float,
-    ) -> Floats:
-        """The upper margin, no farther from the lower than the eye is white for.
-
-        On lids that have nearly met, what is taken for margins are a crease and the lashes.
-        """
-        if whiteness is None:
-            return upper
-        white = self._whites[side]
-        if upper[1] - lower[1] > _OPEN_MM and blink < _OPEN_SCORE:
-            white(np.array([whiteness]), at_s)
-        left = 1.0 if white.value is None else whiteness / max(float(white.value[0]), 1e-3)
-        believed = min(max((blink - _COVERING) / (_COVERED - _COVERING), 0.0), 1.0)
-        if left > _WHITE_LEFT[-1] or not believed:
-            return upper
-        aperture = float(np.interp(left, _WHITE_LEFT, _WHITE_APERTURE_MM))
-        fallen = upper - believed * max(float(upper[1] - lower[1]) - aperture, 0.0)
-        return np.asarray(np.maximum(fallen, np.minimum(lower, upper)))
 
     def _still_pose(self, pose: Pose, at_s: float) -> Pose:
         turned_deg = self._rotation_filter(np.degrees(turn_vector(pose.rotation)), at_s)

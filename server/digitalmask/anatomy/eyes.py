@@ -26,17 +26,21 @@ _ALONG = np.array([1 / 3, 1 / 2, 2 / 3])
 
 @dataclass(frozen=True, slots=True)
 class EyeReading:
-    """An eye in one frame, unsmoothed; units as in `digitalmask.mask_state.EyeState`."""
+    """An eye in one frame, unsmoothed; units as in `digitalmask.mask_state.EyeState`.
+
+    over_mm: how high over the eye's centre the pupil is, beside which the lids were read.
+    """
 
     gaze_deg: Floats
     upper_mm: Floats
     lower_mm: Floats
+    over_mm: float
 
 
 def iris_scale(pose: Pose, pinhole: Pinhole, outline: EyeOutline, centre_mm: Floats) -> float:
     """How many millimetres of this pose's scale the iris has, over its real ones."""
     depth = -float(pose.rotation[2] @ centre_mm + pose.translation_mm[2]) - LIMBUS_FROM_CENTRE_MM
-    return 2.0 * outline.iris_radius_px / pinhole.focal_px * depth / IRIS_DIAMETER_MM
+    return 2.0 * outline.lids_radius_px / pinhole.focal_px * depth / IRIS_DIAMETER_MM
 
 
 def read_eye(
@@ -49,13 +53,13 @@ def read_eye(
     read = _read(
         pose.rotation,
         pose.translation_mm,
-        pinhole.slopes(outline.iris_px[None]),
+        pinhole.slopes(np.stack([outline.iris_px, outline.lids_iris_px])),
         pinhole.slopes(outline.upper_px),
         pinhole.slopes(outline.lower_px),
         centre_mm,
         scale,
     )
-    return EyeReading(read[:2], read[2:5], read[5:])
+    return EyeReading(read[:2], read[2:5], read[5:8], float(read[8]))
 
 
 @compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[::1], f8)")
@@ -88,19 +92,23 @@ def _read(
     centre_mm: Floats,
     scale: float,
 ) -> Floats:
-    """`read_eye` on slopes: gaze, the upper margin's and the lower margin's heights."""
-    read = np.empty(8)
+    """`read_eye` on slopes: gaze, the upper margin's and the lower margin's heights, the pupil's.
+
+    iris: (2, 2) the one that moves as the eye does, and the one over which lids are read.
+    """
+    read = np.empty(9)
     limbus_mm, lids_mm = LIMBUS_FROM_CENTRE_MM * scale, _LIDS_FROM_CENTRE_MM * scale
-    pupil = _on_sphere(rotation, translation, iris, centre_mm, limbus_mm)[0]
-    direction = pupil - centre_mm
+    pupils = _on_sphere(rotation, translation, iris, centre_mm, limbus_mm)
+    direction = pupils[0] - centre_mm
     direction /= np.sqrt(direction @ direction)
     read[0] = np.degrees(np.arctan2(direction[0], direction[2]))
     read[1] = np.degrees(np.arcsin(direction[1]))
+    read[8] = (pupils[1, 1] - centre_mm[1]) / scale
     for lid, margin in enumerate((upper, lower)):
         places = _on_sphere(rotation, translation, margin, centre_mm, lids_mm)
         share = np.abs(places[:, 0] - places[0, 0]) / max(abs(places[-1, 0] - places[0, 0]), 1e-6)
         for i in range(1, len(share)):
             share[i] = max(share[i], share[i - 1])
-        heights = np.interp(_ALONG, share, places[:, 1] - pupil[1])
+        heights = np.interp(_ALONG, share, places[:, 1] - pupils[1, 1])
         read[2 + 3 * lid : 5 + 3 * lid] = heights / scale
     return read

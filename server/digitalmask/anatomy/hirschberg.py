@@ -1,14 +1,14 @@
-"""How far apart the eyes' centres are, as the reflections on the corneas say.
+"""How the eyes' centres lie beside each other, as the reflections on the corneas say.
 
 The face says it to 0.9 mm (models/fit_landmarks.py; with the corners of the eyes known exactly it
 would still be 0.6), and a millimetre is 5.5 degrees of squint. The reflections say the angle
 between the eyes to about 1 degree without knowing where the eyes are (`tracking.corneal_reflex`).
-So what the reading of the irises is off by on average is taken away, slowly: a constant of the
-patient's head, which moves no eye from one frame to the next.
+So what the reading of the irises is off by on average is taken away, across and up: a constant of
+the patient's head, which moves no eye from one frame to the next.
 """
 
 from collections.abc import Sequence
-from math import degrees, exp, hypot, sqrt
+from math import acos, degrees, exp, hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ _CORNEA_RADIUS_MM = 7.8
 # or a lamp, whose light comes to both eyes from the same side.
 _SCREEN_DEG = 18.0
 _LIMIT_MM = 2.5  # nearly three times what the face says wrong
-_TIME_CONSTANT_S = 5.0
+# What the face says of it drifts for some seconds as it is learned: this follows sooner.
+_TIME_CONSTANT_S = 1.0
 _DOUBT_S = 0.15  # before anything is seen, so much time speaks for the face's own distance
 _STRANGE_MM = 1.2  # one frame counts as no more than this
 _FACING = 0.85  # cosine to the camera
@@ -35,20 +36,20 @@ _OPEN_MM = 3.0
 
 
 class Hirschberg:
-    """The correction to the distance between both eyes' centres. One thread at a time."""
+    """The correction to where the eyes' centres lie beside each other. One thread at a time."""
 
     def __init__(self) -> None:
-        self._apart = Correction(1, _LIMIT_MM, _TIME_CONSTANT_S, _DOUBT_S)
+        self._between = Correction(2, _LIMIT_MM, _TIME_CONSTANT_S, _DOUBT_S)
 
     def reset(self) -> None:
         """Forget the patient."""
-        self._apart.reset()
+        self._between.reset()
 
     @property
     def shifts_mm(self) -> Floats:
         """(2, 3) of the right and the left eye's centre in the head frame, model millimetres."""
-        half = float(self._apart.value[0]) / 2
-        return np.array([[-half, 0.0, 0.0], [half, 0.0, 0.0]])
+        half = np.append(self._between.value / 2, 0.0)
+        return np.stack([-half, half])
 
     def __call__(
         self,
@@ -63,28 +64,53 @@ class Hirschberg:
 
         centres_mm: (2, 3) that it was read with. scale: model millimetres to a real one.
         """
-        step_s = self._apart.tick(at_s)
+        step_s = self._between.tick(at_s)
         closed = any(reading.upper_mm[1] - reading.lower_mm[1] < _OPEN_MM for reading in readings)
         if reflexes is None or closed or pose.rotation[2, 2] < _FACING:
             return
         lines = -pose.apply(centres_mm)
         lines /= np.linalg.norm(lines, axis=1, keepdims=True)
-        right, left = (pose.rotation @ gaze_direction(reading.gaze_deg) for reading in readings)
-        across = left[0] - right[0]
-        off = (across - _across(reflexes, lines)) / pose.rotation[0, 0]
-        off *= LIMBUS_FROM_CENTRE_MM * scale
-        self._apart.learn(np.array([min(max(off, -_STRANGE_MM), _STRANGE_MM)]), step_s)
+        looks = np.array([pose.rotation @ gaze_direction(reading.gaze_deg) for reading in readings])
+        off = looks[1] - looks[0]
+        off[:2] -= _apart(reflexes, lines, looks)
+        off[2] = 0.0
+        off_mm = (off @ pose.rotation)[:2] * LIMBUS_FROM_CENTRE_MM * scale
+        off_mm *= min(1.0, _STRANGE_MM / max(hypot(*off_mm.tolist()), 1e-9))
+        self._between.learn(off_mm, step_s)
 
 
-def _across(reflexes: CornealReflexes, lines: Floats) -> float:
-    """By how much more the left eye looks to the picture's right than the right eye, as components
-    of unit vectors. lines: (2, 3) unit vectors from the eyes to the camera.
+def _apart(reflexes: CornealReflexes, lines: Floats, looks: Floats) -> Floats:
+    """(2,) by how much more the left eye looks to the picture's right and up than the right eye,
+    as components of unit vectors.
+
+    lines, looks: (2, 3) unit vectors from the eyes to the camera, and where they are read to look,
+    whose mean alone counts. Seen along its line, a reflection lies beside the cornea's centre as
+    the cornea faces there: to the middle between light and camera. The iris lies beside it as the
+    eye looks.
     """
-    mm = IRIS_DIAMETER_MM / 2
-    between = float(lines[1, 0] - lines[0, 0])
-    # The cornea faces the middle between light and camera where it reflects.
-    aside = hypot(*reflexes.middle.tolist()) * mm / _CORNEA_RADIUS_MM
-    nearness = exp(-((degrees(2.0 * aside) / _SCREEN_DEG) ** 2))
-    mirror = -between / (2.0 * sqrt(1.0 - aside**2)) * (1.0 - nearness)
-    moved = _CORNEA_RADIUS_MM * mirror - reflexes.apart[0] * mm
-    return float(between + moved / _IRIS_FROM_CORNEA_MM)
+    mm = IRIS_DIAMETER_MM / 2 * np.array([1.0, -1.0])
+    ahead, look = _unit(lines.mean(axis=0)), looks.mean(axis=0)
+    facing = _IRIS_FROM_CORNEA_MM * (look - (look @ ahead) * ahead)
+    facing[:2] += reflexes.middle * mm
+    facing = (facing - (facing @ ahead) * ahead) / _CORNEA_RADIUS_MM
+    facing += ahead * sqrt(max(1.0 - float(facing @ facing), 0.1))
+    light = 2.0 * float(facing @ ahead) * facing - ahead
+    away = acos(min(max(float(light @ ahead), -1.0), 1.0))
+    nearness = exp(-((degrees(away) / _SCREEN_DEG) ** 2))
+    beside = np.empty((2, 2))
+    for eye, line in enumerate(lines):
+        near, far = _beside(_unit(light - ahead + line), line), _beside(light, line)
+        beside[eye] = _CORNEA_RADIUS_MM * (nearness * near + (1.0 - nearness) * far)
+    moved = beside[1] - beside[0] - reflexes.apart * mm
+    between = (lines[1] - lines[0])[:2] * float(look @ ahead)
+    return np.asarray(between + moved / _IRIS_FROM_CORNEA_MM)
+
+
+def _beside(light: Floats, line: Floats) -> Floats:
+    """(2,) how far to the picture's right and up, over the cornea's radius, a light is seen."""
+    facing = _unit(light + line)
+    return np.asarray((facing - (facing @ line) * line)[:2])
+
+
+def _unit(vector: Floats) -> Floats:
+    return np.asarray(vector / np.linalg.norm(vector))

@@ -140,8 +140,8 @@ def turned(points: Floats, centre: Floats, angles: Floats) -> Floats:
     return moved + centre
 
 
-def free_edge_mm(corners: Floats, x_mm: float, sense: float) -> float:
-    """Height at which a lid leaves the eye free, in a column.
+def free_edge_mm(corners: Floats, x_mm: float, sense: float) -> tuple[float, float]:
+    """Height and depth (y, z) at which a lid leaves the eye free, in a column.
 
     corners: (n, 3, 3), the lid's triangles beside the eye's centre. sense: 1 for the upper lid,
     whose lowest place counts, -1 for the lower, whose highest does. What lies within the eye's
@@ -164,12 +164,14 @@ def free_edge_mm(corners: Floats, x_mm: float, sense: float) -> float:
     root = np.sqrt(np.maximum(middle**2 - beyond, 0))
     meets = np.stack([-middle - root, -middle + root], 1)
     meets = np.where((meets >= 0) & (meets <= 1) & (root > 0)[:, None], meets, np.nan)
-    at_eye = start[:, None, 0] + meets * along[:, None, 0]
+    at_eye = start[:, None] + meets[..., None] * along[:, None]
     free = np.hypot(section[..., 0], section[..., 1]) >= np.sqrt(EYE_SURFACE_MM**2 - x_mm**2)
-    heights = np.concatenate([at_eye.ravel(), np.where(free, section[..., 0], np.nan).ravel()])
-    if np.isnan(heights).all():  # turned away behind the eye's surface
-        heights = section[..., 0]
-    return sense * float(np.nanmin(sense * heights))
+    places = np.concatenate([at_eye.reshape(-1, 2), section[free]])
+    places = places[~np.isnan(places[:, 0])]
+    if not len(places):  # turned away behind the eye's surface
+        places = section.reshape(-1, 2)
+    y, z = places[np.argmin(sense * places[:, 0])]
+    return float(y), float(z)
 
 
 def _find_fissure(
@@ -200,7 +202,7 @@ def _measure_lids(points: Floats, fissure: Fissure, weights: Floats, centre: Flo
         table = np.empty((len(_LID_RAD), len(_LID_COLUMNS_MM)))
         for row, angle in enumerate(_LID_RAD):
             corners = turned(points, centre, sense * angle * weights[lid])[triangles] - centre
-            table[row] = [free_edge_mm(corners, float(x), sense) for x in _LID_COLUMNS_MM]
+            table[row] = [free_edge_mm(corners, float(x), sense)[0] for x in _LID_COLUMNS_MM]
         tables.append(table)
     # Past the point where a lid turns away behind the ball its edge rises again: not used.
     return LidTable(np.minimum.accumulate(tables[0]), np.maximum.accumulate(tables[1]))

@@ -112,7 +112,7 @@ def _eye_truth(person: Person, points: Floats, eye: int, seen: EyePose, blink: i
     medial, lateral = beside[fissure.medial, 0], beside[fissure.lateral, 0]
     columns = [pupil[0], *(medial + share * (lateral - medial) for share in (1 / 3, 1 / 2, 2 / 3))]
     upper, lower = (
-        np.array([free_edge_mm(beside[lid], float(x), sense) for x in columns]) - pupil[1]
+        np.array([free_edge_mm(beside[lid], float(x), sense)[0] for x in columns]) - pupil[1]
         for lid, sense in ((fissure.upper, 1.0), (fissure.lower, -1.0))
     )
     upper = np.maximum(upper, lower)

@@ -1,18 +1,15 @@
-"""Where the limbus and the lid margins are in an eye's cut: compiled arithmetic of `eye_outline`.
+"""Where the limbus and the pupil are in an eye's cut: compiled arithmetic of `eye_outline`.
 
 Limbus: an ellipse (a circle of the iris' size, tilted as the eye looks) through the places where
 the picture turns brighter along 40 rays, those behind the lids left out, by reweighted least
 squares. After Daugman, "How iris recognition works" (2004), with edges in place of the integral.
-Lids: the places in 19 columns where what is whiter than skin ends. Whiteness is blue
-less so much red as skin has, over brightness: a shadow on the sclera does not change it, lashes
-and creases have none.
 
 A cut is a picture of `HEIGHT` rows and `WIDTH` columns in which the eye's corners lie on a level,
 `HALF_FISSURE` to either side of its middle, whatever their size in the frame. All places are in
 its pixels, of which the first one's centre is 0, 0.
 """
 
-from math import ceil, cos, exp, pi, sin, sqrt
+from math import cos, pi, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +21,6 @@ Picture = NDArray[np.float32]
 
 WIDTH, HEIGHT, HALF_FISSURE = 160, 112, 48.0
 MIDDLE_X, MIDDLE_Y = WIDTH / 2 - 0.5, HEIGHT / 2 - 0.5
-_SHADOW = 20.0  # of 255: colours of what is darker than this are noise
 
 _IRIS_RADIUS_MM = 5.85
 # From the middle between the corners to the eyeball's centre (x outwards is nothing: up, depth),
@@ -32,23 +28,14 @@ _IRIS_RADIUS_MM = 5.85
 _CENTRE_UP_MM, _CENTRE_BACK_MM, _LIMBUS_ARM_MM = 1.2, 8.5, 10.5
 
 _PLACES = 25  # along the fissure, from the left corner to the right one
-PLACES_X = np.linspace(MIDDLE_X - HALF_FISSURE, MIDDLE_X + HALF_FISSURE, _PLACES)
-_CORNER = 3  # so many of them at either end are too near the corner to look for lids
-_COLUMNS = _PLACES - 2 * _CORNER
+_PLACES_X = np.linspace(MIDDLE_X - HALF_FISSURE, MIDDLE_X + HALF_FISSURE, _PLACES)
 _PLACE_PX = 2 * HALF_FISSURE / (_PLACES - 1)
-_REACH_MM = 4.5  # beyond the network's margin a lid is looked for so far
-_NEAR_MM = 1.8  # and an edge counts for less the farther it is
-_LEAST_DROP = 0.05  # of whiteness, over an edge
-_IRIS_COLUMN_WEIGHT = 0.15
-_LEAST_DARK = 0.2  # of an iris beside skin
-_SURE_SHARE = 0.3  # of the columns; the others see the iris
 _LID_SHADOW_MM = 0.9  # so much of the eye beside a margin is not looked at for the limbus
-# How far a margin may be from the network's: its height, its slant, its bend; millimetres.
-_SHIFT_SPREADS_MM = (3.0, 1.2, 1.5)
-_EDGE_SPREAD_MM = 0.35
 
 _RAYS = 40
-# How far the network's iris is from the true one, over its radius, or from where it was sought.
+# Over the iris' radius: how far off a ray's edge usually is; how far the networks' iris may be from
+# the one that the edges make, or from where it was sought; and its radius.
+_RAY_SPREAD = 0.05
 _CENTRE_SPREAD, _SOUGHT_SPREAD, _RADIUS_SPREAD = 0.2, 0.5, 0.06
 # Where the iris is sought beside the network's, over its radius; how far from the rim it must be
 # darker within than without, and what that counts for, of 255.
@@ -60,44 +47,15 @@ _LEAST_PUPIL_RISE = 12.0  # of 255, from the pupil to the iris
 _PUPIL_FIRST, _PUPIL_STEP, _PUPIL_STEPS = 0.1, 0.03, 26
 
 
-@compiled("UniTuple(f4, 3)(u1[:,:,::1], i8, i8)")
-def _colours_of(
-    picture: NDArray[np.uint8], row: int, column: int
-) -> tuple[np.float32, np.float32, np.float32]:
-    return (
-        np.float32(picture[row, column, 0]),
-        np.float32(picture[row, column, 1]),
-        np.float32(picture[row, column, 2]),
-    )
-
-
-@compiled("f8(u1[:,:,::1], f4[:,::1], f4[:,::1], f4[:,::1])")
-def split_colours(
-    picture: NDArray[np.uint8], bright: Picture, colours: Picture, bluer: Picture
-) -> float:
-    """Fill an eye's layers from its cut (HEIGHT, WIDTH, 3 or 4).
-
-    bright: the mean of red and green, in which a sclera is bright and an iris is not; blue is
-    where cameras have noise. colours: the mean of all three, and a little, over which whiteness is
-    taken. bluer: blue, less what skin as that below the eye has for its red. Returned is that
-    skin's brightness.
+@compiled("void(u1[:,:,::1], f4[:,::1])")
+def fill_brightness(picture: NDArray[np.uint8], bright: Picture) -> None:
+    """The mean of red and green of a cut (HEIGHT, WIDTH, 3 or 4), in which a sclera is bright and
+    an iris is not; blue is where cameras have noise.
     """
-    rows, columns = range(HEIGHT - 20, HEIGHT - 4, 2), range(30, WIDTH - 30, 2)
-    shares = np.empty((len(rows), len(columns)), np.float32)
-    levels = np.empty((len(rows), len(columns)), np.float32)
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            red, green, blue = _colours_of(picture, row, column)
-            shares[i, j] = blue / max(red, np.float32(1.0))
-            levels[i, j] = (red + green + blue) / np.float32(3.0)
-    share = np.float32(np.median(shares))
     for row in range(HEIGHT):
         for column in range(WIDTH):
-            red, green, blue = _colours_of(picture, row, column)
+            red, green = np.float32(picture[row, column, 0]), np.float32(picture[row, column, 1])
             bright[row, column] = np.float32(0.5) * (red + green)
-            colours[row, column] = (red + green + blue) / np.float32(3.0) + np.float32(_SHADOW)
-            bluer[row, column] = blue - share * red
-    return max(float(np.median(levels)), 1.0)
 
 
 @compiled("f8(f4[:,::1], f8, f8)")
@@ -115,7 +73,7 @@ def _sample(layer: Picture, x: float, y: float) -> float:
 @compiled("f8(f8[::1], f8)")
 def _height(margin: Floats, x: float) -> float:
     """A margin's y, of (_PLACES,) along the fissure."""
-    place = min(max((x - PLACES_X[0]) / _PLACE_PX, 0.0), _PLACES - 1.0)
+    place = min(max((x - _PLACES_X[0]) / _PLACE_PX, 0.0), _PLACES - 1.0)
     left = min(int(place), _PLACES - 2)
     return float(margin[left] + (place - left) * (margin[left + 1] - margin[left]))
 
@@ -157,167 +115,6 @@ def _solve(matrix: Floats, values: Floats) -> None:
         for column in range(row + 1, 3):
             values[row] -= matrix[row, column] * values[column]
         values[row] /= matrix[row, row]
-
-
-@compiled("f8(f8[:,::1], b1[::1], b1)")
-def _first_median(profiles: Floats, iris: NDArray[np.bool_], which: bool) -> float:
-    """The median of what the columns with an iris (or without one) begin with."""
-    return float(np.median(profiles[iris == which, 0]))
-
-
-@compiled("void(f8[:,::1], f8[:,::1], b1[::1], f8[::1], b1[::1])")
-def _see_iris_below(
-    profile: Floats,
-    darkness: Floats,
-    iris: NDArray[np.bool_],
-    trust: Floats,
-    darker: NDArray[np.bool_],
-) -> None:
-    """Make an eye's white profiles towards its lower margin those of white or iris, in place.
-
-    An iris ends at the lower lid as white does; above it are lashes, as dark as it may be.
-    profile, darkness: (columns, steps). iris: in which columns it is. trust, darker: (columns,)
-    how far a column is trusted and whether it is seen by its darkness, set where it is.
-    """
-    if not iris.any() or iris.all():
-        return
-    deepest = _first_median(darkness, iris, True)
-    whitest = _first_median(profile, iris, False)
-    blue = _first_median(profile, iris, True) > whitest / 2  # a blue iris ends as white does
-    dark = deepest > _LEAST_DARK and whitest > _LEAST_DROP
-    for column in range(len(iris)):
-        if iris[column] and (blue or dark):
-            trust[column] = 1.0
-            darker[column] = not blue
-        if dark and not blue:
-            # As much of an eye where an iris is as where white is, and where they meet.
-            for step in range(profile.shape[1]):
-                if iris[column]:
-                    share = min(darkness[column, step] / deepest, 1.0)
-                    profile[column, step] += whitest * share
-                profile[column, step] = min(profile[column, step], whitest)
-
-
-@compiled("UniTuple(f8, 2)(f8[::1], f8[::1], f8, f8, b1)")
-def _lid_edge(
-    profile: Floats, light: Floats, expected: float, mm: float, darker: bool
-) -> tuple[float, float]:
-    """After how many steps outwards an eye ends, near those expected, and by how much white.
-
-    profile, light: whiteness and brightness at each step. darker: seen by an iris' darkness.
-    """
-    last = len(profile) - 1
-    # What is white again farther out (a brow's skin, the rim of glasses) is no part of the eye.
-    for step in range(1, last + 1):
-        profile[step] = min(profile[step], profile[step - 1])
-    falls = profile[:-1] - profile[1:]
-    for step in range(last):
-        away_mm = (step + 0.5 - expected) / mm
-        falls[step] *= exp(-0.5 * (away_mm / _NEAR_MM) ** 2)
-    place, _ = _peak(falls)
-    inside = min(max(round(place + 0.5 - 4.0), 0), last)
-    outside = min(max(round(place + 0.5 + 4.0), 0), last)
-    # On the margin half of the light is the eye's and half the lid's; of whiteness, which is over
-    # brightness, the brighter eye has more than half.
-    share = light[inside] / max(light[inside] + light[outside], 1.0)
-    if darker:
-        share = 0.5
-    drop = profile[inside] - profile[outside]
-    half = profile[outside] + share * drop
-    after = 1
-    while after < last and profile[after] > half:
-        after += 1
-    above, below = profile[after - 1], profile[after]
-    return after - min(max((half - below) / max(above - below, 1e-9), 0.0), 1.0), drop
-
-
-@compiled("f8(f8, f8[::1])")
-def _bent(place: float, bend: Floats) -> float:
-    """How far a margin between fixed corners is moved at -1 to 1: height, slant and bend."""
-    return float((1.0 - place**4) * (bend[0] + bend[1] * place + bend[2] * (place**2 - 1 / 3)))
-
-
-@compiled("f8[::1](f8[::1], f8[::1])")
-def _fit_bend(shifts_mm: Floats, weights: Floats) -> Floats:
-    """What `_bent` takes, so that a margin is where its columns' edges are."""
-    bend = np.zeros(3)
-    ways = np.empty(3)
-    for turn in range(3):
-        matrix, values = np.zeros((3, 3)), np.zeros(3)
-        for each in range(3):
-            matrix[each, each] = 1.0 / _SHIFT_SPREADS_MM[each] ** 2
-        for column in range(_COLUMNS):
-            place = (column + _CORNER) * 2.0 / (_PLACES - 1) - 1.0
-            fixed = 1.0 - place**4
-            ways[0], ways[1], ways[2] = fixed, fixed * place, fixed * (place**2 - 1 / 3)
-            weight = weights[column] / _EDGE_SPREAD_MM**2
-            if turn > 0:
-                missed = (shifts_mm[column] - _bent(place, bend)) / (2.0 * _EDGE_SPREAD_MM)
-                weight /= (1.0 + missed**2) ** 2
-            for row in range(3):
-                values[row] += weight * ways[row] * shifts_mm[column]
-                for other in range(3):
-                    matrix[row, other] += weight * ways[row] * ways[other]
-        _solve(matrix, values)
-        bend = values
-    return bend
-
-
-@compiled("UniTuple(f8, 2)(f4[:,::1], f4[:,::1], f4[:,::1], f8[:,::1], f8, f8)")
-def _find_margins(
-    white: Picture, dark: Picture, colours: Picture, margins: Floats, mm: float, iris_x: float
-) -> tuple[float, float]:
-    """Move both margins (2, _PLACES), the upper one first, from the network's heights to those
-    that are seen; how sure they are, 0 to 1, and what `EyeOutline.whiteness` says, or nan.
-
-    white: 0 on skin as that below the eye and on lashes, positive on the sclera. dark: 0 on that
-    skin and on what is brighter, 1 on black. From the middle between the network's heights each
-    margin is looked for outwards. iris_x: where the iris is, before which white ends early.
-    """
-    rough = margins[:, _CORNER:-_CORNER].copy()
-    iris = np.empty(_COLUMNS, np.bool_)
-    farthest = 0.0
-    for column in range(_COLUMNS):
-        x = PLACES_X[column + _CORNER]
-        iris[column] = abs(x - iris_x) < _IRIS_RADIUS_MM * mm
-        farthest = max(farthest, abs(rough[1, column] - rough[0, column]) / 2.0)
-    steps = min(max(ceil(farthest + _REACH_MM * mm), 8), 2 * HEIGHT)
-    profile, light = np.empty((_COLUMNS, steps)), np.empty((_COLUMNS, steps))
-    darkness = np.empty((_COLUMNS, steps))
-    shifts_mm, weights = np.empty(_COLUMNS), np.empty(_COLUMNS)
-    least_sure, whiteness = 1.0, np.nan
-    for which in range(2):
-        outwards = 2.0 * which - 1.0  # along y
-        for column in range(_COLUMNS):
-            x = PLACES_X[column + _CORNER]
-            start = (rough[0, column] + rough[1, column]) / 2.0
-            for step in range(steps):
-                y = start + outwards * step
-                profile[column, step] = _sample(white, x, y)
-                light[column, step] = _sample(colours, x, y)
-                if which == 1:
-                    darkness[column, step] = _sample(dark, x, y)
-        trust = np.where(iris, _IRIS_COLUMN_WEIGHT, 1.0)
-        darker = np.zeros(_COLUMNS, np.bool_)
-        if which == 1:
-            _see_iris_below(profile, darkness, iris, trust, darker)
-        elif not iris.all():
-            whiteness = _first_median(profile, iris, False)
-        sure = 0.0
-        for column in range(_COLUMNS):
-            expected = (rough[1, column] - rough[0, column]) / 2.0
-            place, drop = _lid_edge(profile[column], light[column], expected, mm, darker[column])
-            shifts_mm[column] = outwards * (place - expected) / mm
-            weight = min(max((drop - _LEAST_DROP) / _LEAST_DROP, 0.0), 1.0)
-            weights[column] = weight * trust[column]
-            if not iris[column]:
-                sure += weight / _COLUMNS
-        sure = min(sure / _SURE_SHARE, 1.0)
-        least_sure = min(least_sure, sure)
-        bend = _fit_bend(shifts_mm, weights)
-        for place in range(_PLACES):
-            margins[which, place] += sure * mm * _bent(place * 2.0 / (_PLACES - 1) - 1.0, bend)
-    return least_sure, whiteness
 
 
 @compiled("UniTuple(f8, 3)(f8[:,::1], f8, f8, f8)")
@@ -395,26 +192,22 @@ def _seek(
     return best_x, best_y
 
 
-@compiled("UniTuple(f8, 4)(f4[:,::1], f8[:,::1], f8[:,::1], f8, f8, f8, f8)")
+@compiled("UniTuple(f8, 4)(f4[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8)")
 def _find_limbus(
-    bright: Picture,
-    rays: Floats,
-    visible: Floats,
-    first_x: float,
-    first_y: float,
-    first_radius: float,
-    centre_spread: float,
+    bright: Picture, rays: Floats, visible: Floats, first: Floats, centre_spread: float
 ) -> tuple[float, float, float, float]:
     """The iris' centre, its radius, and how sure they are, 0 to 1.
 
-    visible: (2, _PLACES) the heights between which the eye is seen. centre_spread: how far the
-    first centre may be off, over the radius.
+    visible: (2, _PLACES) the heights between which the eye is seen. first: (3,) the iris' x, y and
+    radius as they are known beforehand. centre_spread: how far off its place may be, over that.
     """
-    x, y, radius, sure = first_x, first_y, first_radius, 0.0
-    spread = 0.05 * first_radius
+    x, y, radius = first
+    first_x, first_y, first_radius = first
+    sure = 0.0
+    spread = _RAY_SPREAD * first_radius
     # What is known beforehand, over how sure a ray's edge is.
-    centre_prior = (0.05 / centre_spread) ** 2
-    radius_prior = (0.05 / _RADIUS_SPREAD) ** 2
+    prior = np.full(3, (_RAY_SPREAD / centre_spread) ** 2)
+    prior[2] = (_RAY_SPREAD / _RADIUS_SPREAD) ** 2
     values, shifts, weights = np.empty(17), np.empty(_RAYS), np.empty(_RAYS)
     for reach in (0.34, 0.30, 0.26):
         step_px = reach / 8.0 * first_radius
@@ -433,11 +226,9 @@ def _find_limbus(
         for _ in range(2):
             left, right = 0.0, 0.0
             matrix = np.zeros((3, 3))
-            matrix[0, 0] = matrix[1, 1] = centre_prior
-            matrix[2, 2] = radius_prior
-            wanted = np.array([first_x - x, first_y - y, first_radius - radius])
+            wanted = prior * np.array([first_x - x, first_y - y, first_radius - radius])
             for each in range(3):
-                wanted[each] *= matrix[each, each]
+                matrix[each, each] = prior[each]
             for ray in range(_RAYS):
                 way_x, way_y, across_x, across_y = rays[ray]
                 along = across_x * way_x + across_y * way_y
@@ -489,47 +280,30 @@ def _find_pupil(
     return share if rise >= _LEAST_PUPIL_RISE and 0.17 < share < 0.75 else np.nan
 
 
-@compiled(
-    "Tuple((f8[:,::1], UniTuple(f8, 7)))"
-    "(f4[:,::1], f4[:,::1], f4[:,::1], f8, f8[:,:,::1], UniTuple(f8, 3), f8[:,::1])"
-)
+@compiled("UniTuple(f8, 5)(f4[:,::1], f8[:,:,::1], f8[::1], f8[:,::1])")
 def find_edges(
-    bright: Picture,
-    colours: Picture,
-    bluer: Picture,
-    level: float,
-    margins: Floats,
-    iris: tuple[float, float, float],
-    head: Floats,
-) -> tuple[Floats, tuple[float, float, float, float, float, float, float]]:
-    """What the edges say of an eye.
+    bright: Picture, margins: Floats, iris: Floats, head: Floats
+) -> tuple[float, float, float, float, float]:
+    """What the edges say of an eye: the iris' x, y and radius, how sure these are, and the pupil's
+    share, as `EyeOutline` says, nan for None.
 
-    bright, colours, bluer: as `split_colours` fills them, but out of focus; level: the skin's
-    brightness. margins: (2, n, 2) the network's upper and lower margin. iris: its x, y and radius.
-    head: (4, 3) as `_iris_shape` takes it.
-    Returned are both margins' heights (2, 25) at places evenly along the fissure; the iris' x, y
-    and radius, how sure these and how sure the margins are, the pupil's share and the whiteness,
-    as `EyeOutline` says, nan for None.
+    bright: as `fill_brightness` fills it, but out of focus. margins: (2, n, 2) the upper and the
+    lower margin. iris: (3,) about where it is. head: (4, 3) as `_iris_shape` takes it.
     """
-    white, dark = np.empty_like(bright), np.empty_like(bright)
-    for row in range(HEIGHT):
-        for column in range(WIDTH):
-            light = colours[row, column]
-            white[row, column] = max(bluer[row, column] / light, np.float32(0.0))
-            dark[row, column] = max(np.float32(1.0 - (light - _SHADOW) / level), np.float32(0.0))
     x, y, radius = iris
+    first, spread = iris.copy(), _CENTRE_SPREAD
     mm = radius / _IRIS_RADIUS_MM
-    heights = np.empty((2, _PLACES))
+    visible = np.empty((2, _PLACES))
     for which in range(2):
         order = np.argsort(margins[which, :, 0])
-        heights[which] = np.interp(PLACES_X, margins[which, order, 0], margins[which, order, 1])
-    lids_sure, whiteness = _find_margins(white, dark, colours, heights, mm, x)
-    visible = heights.copy()
+        visible[which] = np.interp(_PLACES_X, margins[which, order, 0], margins[which, order, 1])
     visible[0] += _LID_SHADOW_MM * mm
     visible[1] -= _LID_SHADOW_MM * mm
     rays = _rays(_iris_shape(head, x, y, mm))
     sought_x, sought_y = _seek(bright, rays, visible, x, y, radius)
-    spread = _CENTRE_SPREAD if sought_x == x and sought_y == y else _SOUGHT_SPREAD
-    x, y, radius, sure = _find_limbus(bright, rays, visible, sought_x, sought_y, radius, spread)
+    if sought_x != x or sought_y != y:
+        first[0], first[1] = sought_x, sought_y
+        spread = _SOUGHT_SPREAD
+    x, y, radius, sure = _find_limbus(bright, rays, visible, first, spread)
     pupil = _find_pupil(bright, rays, visible, x, y, radius) if sure > 0.0 else np.nan
-    return heights, (x, y, radius, sure, lids_sure, pupil, whiteness)
+    return x, y, radius, sure, pupil

@@ -3,10 +3,10 @@
 The landmark network works on a face of 256 pixels: it places the iris within half a pixel, but
 draws both eyes' lids alike (a lid that droops by 3 mm on one side is seen to droop by 1.5 there
 and by 0.5 on the other side, measured), and 1 mm of error is 5 degrees of gaze. Its points say
-where to look; the edges say what is there (`eye_edges`).
+where to look. There a network of our own sees the lids (`eye_network`), each eye's by itself, and
+about where the iris is; the edges say where that is to a fiftieth of a pixel (`eye_edges`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import hypot, isnan
 
@@ -20,76 +20,83 @@ from digitalmask.tracking.eye_edges import (
     HEIGHT,
     MIDDLE_X,
     MIDDLE_Y,
-    PLACES_X,
     WIDTH,
     Picture,
+    fill_brightness,
     find_edges,
-    split_colours,
 )
-from digitalmask.tracking.observation import (
-    LEFT_EYE,
-    RIGHT_EYE,
-    EyeOutline,
-    EyePoints,
-    points_outline,
-)
+from digitalmask.tracking.eye_network import SeenEye, see_eyes
+from digitalmask.tracking.networks import FaceNetwork
+from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, EyeOutline, points_outline
 
 Floats = NDArray[np.float64]
 
 # The limbus is looked for in a picture so much out of focus, over the iris' radius: a sharp edge
 # that moves by a quarter of a pixel is seen to move by .75 to 1.15 of that, one as soft as this
-# by .95 to 1.0 (simulated patients). Lids are nearer to each other.
+# by .95 to 1.0 (simulated patients).
 _BLUR_SHARE = 0.17
-_LID_BLUR_PX = 0.6
+# How far the landmark network's iris usually is off, over its radius.
+_POINT_SPREAD = 0.15
 _LEAST_FISSURE_PX, _LEAST_RADIUS_PX = 14.0, 2.0  # below them there is nothing to refine
 _OUTER_CORNERS_FOREHEAD_CHIN = [33, 263, 10, 152]
 _MIDDLE = np.array([MIDDLE_X, MIDDLE_Y])
 
 
 def find_outlines(
-    frame: PatientFrame,
-    points: NDArray[np.float32],
-    eyes: Sequence[EyePoints] = (RIGHT_EYE, LEFT_EYE),
-) -> list[EyeOutline]:
-    """The outlines of the eyes in a frame, from the network's points (478, 3)."""
-    return [_find_outline(frame, points, eye) for eye in eyes]
+    network: FaceNetwork, frame: PatientFrame, points: NDArray[np.float32]
+) -> tuple[EyeOutline, EyeOutline]:
+    """The outlines of the right and the left eye in a frame.
 
-
-def _find_outline(frame: PatientFrame, points: NDArray[np.float32], eye: EyePoints) -> EyeOutline:
-    rough = points_outline(points, eye)
-    medial, lateral = rough.upper_px[0], rough.upper_px[-1]
-    if hypot(*(medial - lateral)) < _LEAST_FISSURE_PX or rough.iris_radius_px < _LEAST_RADIUS_PX:
-        return rough
-    is_turned = medial[0] >= lateral[0]
-    cut = _Cut.between(lateral, medial) if is_turned else _Cut.between(medial, lateral)
-    places = cut.into(np.concatenate([rough.upper_px, rough.lower_px, rough.iris_px[None]]))
-    x, y = places[-1].tolist()
-    head = points[_OUTER_CORNERS_FOREHEAD_CHIN].astype(np.float64)
-    head[:, :2] = head[:, :2] @ cut.axes
-    heights, (x, y, radius, sure, lids_sure, pupil, whiteness) = find_edges(
-        *cut.layers(frame, rough.iris_radius_px),
-        places[:-1].reshape(2, -1, 2),
-        (x, y, rough.iris_radius_px / cut.scale),
-        head,
+    network: the eyes'. points: (478, 3) the landmark network's.
+    """
+    rough = tuple(points_outline(points, eye) for eye in (RIGHT_EYE, LEFT_EYE))
+    # So that either eye's upper lid is up in its cut.
+    cuts = (
+        EyeCut.between(rough[0].upper_px[-1], rough[0].upper_px[0]),
+        EyeCut.between(rough[1].upper_px[0], rough[1].upper_px[-1]),
     )
-    places = np.empty((2 * len(PLACES_X) + 1, 2))
-    places[:-1, 0], places[:-1, 1], places[-1] = np.tile(PLACES_X, 2), heights.reshape(-1), (x, y)
-    places = cut.back(places)
-    upper, lower = places[:-1].reshape(2, -1, 2)[:, :: -1 if is_turned else 1]
+    pictures = [cut.picture(frame) for cut in cuts]
+    seen = see_eyes(network, *pictures)
+    head = points[_OUTER_CORNERS_FOREHEAD_CHIN].astype(np.float64)
+    right, left = map(_refined, cuts, pictures, seen, rough, (head, head))
+    return right, left
+
+
+def _refined(
+    cut: "EyeCut", picture: NDArray[np.uint8], seen: SeenEye, rough: EyeOutline, head: Floats
+) -> EyeOutline:
+    if cut.scale * 2 * HALF_FISSURE < _LEAST_FISSURE_PX or rough.iris_radius_px < _LEAST_RADIUS_PX:
+        return rough
+    head = head.copy()
+    head[:, :2] = head[:, :2] @ cut.axes
+    known = _known_iris(cut, seen, rough)
+    x, y, radius, sure, pupil = find_edges(
+        cut.brightness(picture, known[2]), seen.margins, known, head
+    )
+    upper, lower = cut.back(seen.margins.reshape(-1, 2)).reshape(2, -1, 2)
     return EyeOutline(
-        iris_px=places[-1],
+        iris_px=cut.back(np.array([[x, y]]))[0],
         iris_radius_px=radius * cut.scale,
         upper_px=upper,
         lower_px=lower,
+        lids_iris_px=cut.back(seen.iris[None, :2])[0],
+        lids_radius_px=float(seen.iris[2]) * cut.scale,
         iris_sure=sure,
-        lids_sure=lids_sure,
+        lids_sure=1.0,
         pupil_share=None if isnan(pupil) else pupil,
-        whiteness=None if isnan(whiteness) else whiteness,
     )
 
 
+def _known_iris(cut: "EyeCut", seen: SeenEye, rough: EyeOutline) -> Floats:
+    """(3,) the iris' x, y and radius as both networks say, each as far as it can be trusted."""
+    iris, variance = seen.iris.copy(), seen.iris_off[:2] ** 2
+    share = variance / (variance + (_POINT_SPREAD * iris[2]) ** 2)
+    iris[:2] += share * (cut.into(rough.iris_px[None])[0] - iris[:2])
+    return iris
+
+
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class EyeCut:
     """How an eye is cut out of the frame with its corners on a level.
 
     scale: pixels of the frame a pixel of the cut. axes: (2, 2), columns: the cut's x and y axes in
@@ -101,9 +108,10 @@ class _Cut:
     middle_px: Floats
 
     @classmethod
-    def between(cls, left: Floats, right: Floats) -> "_Cut":
+    def between(cls, left: Floats, right: Floats) -> "EyeCut":
+        """With these corners (2,) on its level."""
         x, y = (right - left).tolist()
-        width = hypot(x, y)
+        width = max(hypot(x, y), 1e-6)
         axes = np.array([[x, -y], [y, x]]) / width
         return cls(width / (2 * HALF_FISSURE), axes, (left + right) / 2)
 
@@ -115,21 +123,16 @@ class _Cut:
         """(n, 2) places of the cut into the frame."""
         return np.asarray((places - _MIDDLE) @ (self.scale * self.axes.T) + self.middle_px)
 
-    def layers(
-        self, frame: PatientFrame, iris_px: float
-    ) -> tuple[Picture, Picture, Picture, float]:
-        """What `find_edges` looks at: the eye's layers out of focus, and the skin's brightness."""
+    def picture(self, frame: PatientFrame) -> NDArray[np.uint8]:
+        """(HEIGHT, WIDTH, 4) what the frame shows there."""
         turned = self.scale * self.axes
         start = self.middle_px - 0.5 - turned @ _MIDDLE
         matrix = np.concatenate([turned, start[:, None]], axis=1)
-        picture = frame.cut(matrix, (WIDTH, HEIGHT), black_beyond=False)
-        bright, colours, bluer = layers = np.empty((3, HEIGHT, WIDTH), np.float32)
-        level = split_colours(picture, *layers)
-        blur_px = min(max(_BLUR_SHARE * iris_px, 0.5), 1.3) / self.scale
-        cv2.GaussianBlur(bright, (0, 0), blur_px, dst=bright)
-        lid_blur_px = max(_LID_BLUR_PX / self.scale, 0.8)
-        # For a kernel of a few pixels this takes half of GaussianBlur's time.
-        kernel = cv2.getGaussianKernel(round(8 * lid_blur_px + 1) | 1, lid_blur_px, cv2.CV_32F)
-        for layer in (colours, bluer):
-            cv2.sepFilter2D(layer, -1, kernel, kernel, dst=layer)
-        return bright, colours, bluer, level
+        return frame.cut(matrix, (WIDTH, HEIGHT), black_beyond=False)
+
+    def brightness(self, picture: NDArray[np.uint8], iris: float) -> Picture:
+        """What `find_edges` looks at, out of focus. iris: its radius in pixels of the cut."""
+        bright = np.empty((HEIGHT, WIDTH), np.float32)
+        fill_brightness(picture, bright)
+        blur = min(max(_BLUR_SHARE * iris, 0.5 / self.scale), 1.3 / self.scale)
+        return np.asarray(cv2.GaussianBlur(bright, (0, 0), blur), np.float32)

@@ -43,11 +43,13 @@ _GIVEN: dict[Kind, tuple[tuple[int, ...], type[np.generic]]] = {
     "detector": ((3, 128, 128), np.float32),
     "landmarks": ((256, 256, 4), np.uint8),
     "blendshapes": ((146, 2), np.float32),
+    "eyes": ((2, 56, 80, 3), np.uint8),
 }
 _ANSWERED: dict[Kind, tuple[tuple[int, ...], ...]] = {
     "detector": ((896, 16), (896, 1)),
     "landmarks": ((1, 1, 1434), (1, 1, 1), (1,)),
     "blendshapes": ((52,),),
+    "eyes": ((2, 54),),
 }
 _ANSWERS_AT = 1 << 18  # in a room's memory, behind the largest request
 _MEMORY_BYTES = 1 << 19

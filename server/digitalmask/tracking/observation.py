@@ -46,20 +46,23 @@ class EyeOutline:
 
     iris_px: (2,) the centre of the limbus. iris_radius_px: its larger half axis.
     upper_px, lower_px: (n, 2) the lid margins from the medial to the lateral corner.
-    iris_sure, lids_sure: from 0 (the network's points alone) to 1 (edges were found everywhere).
+    lids_iris_px, lids_radius_px: the iris as the network has it that sees the lids. Edges follow
+        the least movement, but light changes most not quite at the limbus; how high a lid stands
+        over the pupil, and the scale, are told by this one.
+    iris_sure: from 0 (networks alone) to 1 (edges were found on both sides).
+    lids_sure: 1 where the eyes' network sees the lids, 0 where the landmark network alone does.
     pupil_share: the pupil's diameter over the iris'; None where it cannot be seen.
-    whiteness: of what lies midway between the network's lids beside the iris, 0 for skin; None
-        where the iris is everywhere. Less than this eye's usual where lids cover part of it.
     """
 
     iris_px: NDArray[np.float64]
     iris_radius_px: float
     upper_px: NDArray[np.float64]
     lower_px: NDArray[np.float64]
+    lids_iris_px: NDArray[np.float64]
+    lids_radius_px: float
     iris_sure: float = 0.0
     lids_sure: float = 0.0
     pupil_share: float | None = None
-    whiteness: float | None = None
 
 
 def points_outline(points: NDArray[np.floating], eye: EyePoints) -> EyeOutline:
@@ -70,12 +73,8 @@ def points_outline(points: NDArray[np.floating], eye: EyePoints) -> EyeOutline:
         points[[eye.medial, *margin, eye.lateral], :2].astype(np.float64)
         for margin in (eye.upper, eye.lower)
     )
-    return EyeOutline(
-        iris_px=iris.sum(axis=0) / 5,
-        iris_radius_px=max(across) / 2,
-        upper_px=upper,
-        lower_px=lower,
-    )
+    centre, radius = iris.sum(axis=0) / 5, max(across) / 2
+    return EyeOutline(centre, radius, upper, lower, centre, radius)
 
 
 @dataclass(frozen=True, slots=True)

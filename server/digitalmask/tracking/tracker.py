@@ -65,7 +65,7 @@ class FaceTracker:
         found = self.find(frame)
         if found is None:
             return None
-        right_eye, left_eye = find_outlines(frame, found.points)
+        right_eye, left_eye = find_outlines(self._networks.eyes, frame, found.points)
         return FaceObservation(
             captured_at_s=frame.clock.captured_at_s,
             width=frame.width,
