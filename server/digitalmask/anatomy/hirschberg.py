@@ -27,8 +27,9 @@ _CORNEA_RADIUS_MM = 7.8
 # or a lamp, whose light comes to both eyes from the same side.
 _SCREEN_DEG = 18.0
 _LIMIT_MM = 2.5  # nearly three times what the face says wrong
-# What the face says of it drifts for some seconds as it is learned: this follows sooner.
-_TIME_CONSTANT_S = 1.0
+_TIME_CONSTANT_S = 20.0
+# What the face says of it drifts for some seconds as it is learned: what is far off goes sooner.
+_HASTE, _DRIFTED_MM = 20.0, 0.4
 _DOUBT_S = 0.15  # before anything is seen, so much time speaks for the face's own distance
 _STRANGE_MM = 1.2  # one frame counts as no more than this
 _FACING = 0.85  # cosine to the camera
@@ -75,7 +76,10 @@ class Hirschberg:
         off[:2] -= _apart(reflexes, lines, looks)
         off[2] = 0.0
         off_mm = (off @ pose.rotation)[:2] * LIMBUS_FROM_CENTRE_MM * scale
-        off_mm *= min(1.0, _STRANGE_MM / max(hypot(*off_mm.tolist()), 1e-9))
+        length_mm = hypot(*off_mm.tolist())
+        off_mm *= min(1.0, _STRANGE_MM / max(length_mm, 1e-9))
+        # Up and down lids cut reflections off: that is told less well, and takes its time.
+        off_mm[0] *= 1.0 + _HASTE * min(length_mm / _DRIFTED_MM, 1.0)
         self._between.learn(off_mm, step_s)
 
 
