@@ -13,7 +13,7 @@ MM_A_DEGREE = 10.5 * np.radians(1.0)
 
 def looks(yaw_deg: float, pitch_deg: float, open_mm: float = 9.0) -> EyeReading:
     upper = np.full(3, open_mm / 2)
-    return EyeReading(np.array([yaw_deg, pitch_deg]), upper, -upper, 0.0)
+    return EyeReading(np.array([yaw_deg, pitch_deg]), upper, -upper)
 
 
 def watch(

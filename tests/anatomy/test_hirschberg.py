@@ -16,7 +16,7 @@ WINDOW, LAMP = (-0.55, 0.45, 0.7), (0.22, 0.62, 0.75)
 
 def looks(yaw_deg: float, pitch_deg: float = 0.0, open_mm: float = 9.0) -> EyeReading:
     upper = np.full(3, open_mm / 2)
-    return EyeReading(np.array([yaw_deg, pitch_deg]), upper, -upper, 0.0)
+    return EyeReading(np.array([yaw_deg, pitch_deg]), upper, -upper)
 
 
 def reflexes(

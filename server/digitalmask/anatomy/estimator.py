@@ -233,9 +233,7 @@ class MaskEstimator:
             reading.upper_mm, reading.lower_mm, self._lid_offsets[side], blink, unsure
         )
         gaze = self._gaze_filters[side].value
-        over_mm = reading.over_mm
         if gaze is None or upper[1] - lower[1] > _SEEING_MM:
-            over_mm = LIMBUS_FROM_CENTRE_MM * sin(radians(reading.gaze_deg[1]))
             gaze = self._gaze_filters[side](
                 _within_reach(reading.gaze_deg),
                 at_s,
@@ -243,9 +241,9 @@ class MaskEstimator:
             )
         # The lids stand where they were seen, which was read beside another pupil than is drawn:
         # behind a closed lid the network makes it up.
-        apart_mm = over_mm - LIMBUS_FROM_CENTRE_MM * sin(radians(gaze[1]))
+        apart = sin(radians(reading.gaze_deg[1])) - sin(radians(gaze[1]))
         lids = self._lid_filters[side](
-            np.concatenate([upper, lower]) + apart_mm,
+            np.concatenate([upper, lower]) + LIMBUS_FROM_CENTRE_MM * apart,
             at_s,
             _noise_px(outline.lids_sure) * mm_a_pixel,
         )

@@ -26,15 +26,11 @@ _ALONG = np.array([1 / 3, 1 / 2, 2 / 3])
 
 @dataclass(frozen=True, slots=True)
 class EyeReading:
-    """An eye in one frame, unsmoothed; units as in `digitalmask.mask_state.EyeState`.
-
-    over_mm: how high over the eye's centre the pupil is, beside which the lids were read.
-    """
+    """An eye in one frame, unsmoothed; units as in `digitalmask.mask_state.EyeState`."""
 
     gaze_deg: Floats
     upper_mm: Floats
     lower_mm: Floats
-    over_mm: float
 
 
 def iris_scale(pose: Pose, pinhole: Pinhole, outline: EyeOutline, centre_mm: Floats) -> float:
@@ -59,7 +55,7 @@ def read_eye(
         centre_mm,
         scale,
     )
-    return EyeReading(read[:2], read[2:5], read[5:8], float(read[8]))
+    return EyeReading(read[:2], read[2:5], read[5:])
 
 
 @compiled("f8[:,::1](f8[:,::1], f8[::1], f8[:,::1], f8[::1], f8)")
@@ -92,18 +88,17 @@ def _read(
     centre_mm: Floats,
     scale: float,
 ) -> Floats:
-    """`read_eye` on slopes: gaze, the upper margin's and the lower margin's heights, the pupil's.
+    """`read_eye` on slopes: gaze, the upper margin's and the lower margin's heights.
 
     iris: (2, 2) the one that moves as the eye does, and the one over which lids are read.
     """
-    read = np.empty(9)
+    read = np.empty(8)
     limbus_mm, lids_mm = LIMBUS_FROM_CENTRE_MM * scale, _LIDS_FROM_CENTRE_MM * scale
     pupils = _on_sphere(rotation, translation, iris, centre_mm, limbus_mm)
     direction = pupils[0] - centre_mm
     direction /= np.sqrt(direction @ direction)
     read[0] = np.degrees(np.arctan2(direction[0], direction[2]))
     read[1] = np.degrees(np.arcsin(direction[1]))
-    read[8] = (pupils[1, 1] - centre_mm[1]) / scale
     for lid, margin in enumerate((upper, lower)):
         places = _on_sphere(rotation, translation, margin, centre_mm, lids_mm)
         share = np.abs(places[:, 0] - places[0, 0]) / max(abs(places[-1, 0] - places[0, 0]), 1e-6)

@@ -27,9 +27,9 @@ _CORNEA_RADIUS_MM = 7.8
 # or a lamp, whose light comes to both eyes from the same side.
 _SCREEN_DEG = 18.0
 _LIMIT_MM = 2.5  # nearly three times what the face says wrong
-_TIME_CONSTANT_S = 20.0
+_TIME_CONSTANT_S = 6.0
 # What the face says of it drifts for some seconds as it is learned: what is far off goes sooner.
-_HASTE, _DRIFTED_MM = 20.0, 0.4
+_HASTE, _DRIFTED_MM = 5.0, 0.4
 _DOUBT_S = 0.15  # before anything is seen, so much time speaks for the face's own distance
 _STRANGE_MM = 1.2  # one frame counts as no more than this
 _FACING = 0.85  # cosine to the camera

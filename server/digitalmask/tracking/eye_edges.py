@@ -192,14 +192,20 @@ def _seek(
     return best_x, best_y
 
 
-@compiled("UniTuple(f8, 4)(f4[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8)")
+@compiled("UniTuple(f8, 4)(f4[:,::1], f8[:,::1], f8[:,::1], f8[::1], f8, f8)")
 def _find_limbus(
-    bright: Picture, rays: Floats, visible: Floats, first: Floats, centre_spread: float
+    bright: Picture,
+    rays: Floats,
+    visible: Floats,
+    first: Floats,
+    centre_spread: float,
+    height_off: float,
 ) -> tuple[float, float, float, float]:
     """The iris' centre, its radius, and how sure they are, 0 to 1.
 
     visible: (2, _PLACES) the heights between which the eye is seen. first: (3,) the iris' x, y and
     radius as they are known beforehand. centre_spread: how far off its place may be, over that.
+    height_off: and how far its y usually is.
     """
     x, y, radius = first
     first_x, first_y, first_radius = first
@@ -207,6 +213,7 @@ def _find_limbus(
     spread = _RAY_SPREAD * first_radius
     # What is known beforehand, over how sure a ray's edge is.
     prior = np.full(3, (_RAY_SPREAD / centre_spread) ** 2)
+    prior[1] = max(prior[1], (spread / height_off) ** 2)
     prior[2] = (_RAY_SPREAD / _RADIUS_SPREAD) ** 2
     values, shifts, weights = np.empty(17), np.empty(_RAYS), np.empty(_RAYS)
     for reach in (0.34, 0.30, 0.26):
@@ -280,15 +287,17 @@ def _find_pupil(
     return share if rise >= _LEAST_PUPIL_RISE and 0.17 < share < 0.75 else np.nan
 
 
-@compiled("UniTuple(f8, 5)(f4[:,::1], f8[:,:,::1], f8[::1], f8[:,::1])")
+@compiled("UniTuple(f8, 5)(f4[:,::1], f8[:,:,::1], f8[::1], f8, f8[:,::1])")
 def find_edges(
-    bright: Picture, margins: Floats, iris: Floats, head: Floats
+    bright: Picture, margins: Floats, iris: Floats, height_off: float, head: Floats
 ) -> tuple[float, float, float, float, float]:
     """What the edges say of an eye: the iris' x, y and radius, how sure these are, and the pupil's
     share, as `EyeOutline` says, nan for None.
 
     bright: as `fill_brightness` fills it, but out of focus. margins: (2, n, 2) the upper and the
-    lower margin. iris: (3,) about where it is. head: (4, 3) as `_iris_shape` takes it.
+    lower margin. iris: (3,) about where it is, and by how much that usually is too high or low: of
+    an iris whose top and foot lids hide, its edges hardly say. head: (4, 3) as `_iris_shape` takes
+    it.
     """
     x, y, radius = iris
     first, spread = iris.copy(), _CENTRE_SPREAD
@@ -303,7 +312,7 @@ def find_edges(
     sought_x, sought_y = _seek(bright, rays, visible, x, y, radius)
     if sought_x != x or sought_y != y:
         first[0], first[1] = sought_x, sought_y
-        spread = _SOUGHT_SPREAD
-    x, y, radius, sure = _find_limbus(bright, rays, visible, first, spread)
+        spread, height_off = _SOUGHT_SPREAD, np.inf
+    x, y, radius, sure = _find_limbus(bright, rays, visible, first, spread, height_off)
     pupil = _find_pupil(bright, rays, visible, x, y, radius) if sure > 0.0 else np.nan
     return x, y, radius, sure, pupil

@@ -8,7 +8,7 @@ about where the iris is; the edges say where that is to a fiftieth of a pixel (`
 """
 
 from dataclasses import dataclass
-from math import hypot, isnan
+from math import hypot, isnan, sqrt
 
 import cv2
 import numpy as np
@@ -69,9 +69,9 @@ def _refined(
         return rough
     head = head.copy()
     head[:, :2] = head[:, :2] @ cut.axes
-    known = _known_iris(cut, seen, rough)
+    known, height_off = _known_iris(cut, seen, rough)
     x, y, radius, sure, pupil = find_edges(
-        cut.brightness(picture, known[2]), seen.margins, known, head
+        cut.brightness(picture, known[2]), seen.margins, known, height_off, head
     )
     upper, lower = cut.back(seen.margins.reshape(-1, 2)).reshape(2, -1, 2)
     return EyeOutline(
@@ -87,12 +87,15 @@ def _refined(
     )
 
 
-def _known_iris(cut: "EyeCut", seen: SeenEye, rough: EyeOutline) -> Floats:
-    """(3,) the iris' x, y and radius as both networks say, each as far as it can be trusted."""
+def _known_iris(cut: "EyeCut", seen: SeenEye, rough: EyeOutline) -> tuple[Floats, float]:
+    """(3,) the iris' x, y and radius as both networks say, each as far as it can be trusted, and
+    how far off its height usually is.
+    """
     iris, variance = seen.iris.copy(), seen.iris_off[:2] ** 2
-    share = variance / (variance + (_POINT_SPREAD * iris[2]) ** 2)
+    points_off = _POINT_SPREAD * float(iris[2])
+    share = variance / (variance + points_off**2)
     iris[:2] += share * (cut.into(rough.iris_px[None])[0] - iris[:2])
-    return iris
+    return iris, points_off * sqrt(share[1])
 
 
 @dataclass(frozen=True, slots=True)
