@@ -86,7 +86,7 @@ class SayingEyes:
     pupil: tuple[float, float] = (60.0, 45.0)
     upper: float = 6.0
     lower: float = 7.0
-    off: float = 0.02  # of half a fissure: as far as it says that this may be off
+    off: float = 0.03  # of half a fissure: as far as it says that this may be off
 
     def run(self, values: np.ndarray[Any, Any]) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
         assert values.shape == (1, 2, 56, 80, 3)
@@ -119,7 +119,8 @@ def test_the_iris_is_found_where_the_network_is_off(aside: float, error: float) 
     assert found.iris_px[0] == pytest.approx(true[0], abs=0.25)
     # The lids hide its top and its foot.
     assert found.iris_px[1] == pytest.approx(true[1], abs=0.7)
-    assert found.iris_radius_px == pytest.approx(IRIS_PX, rel=0.08)
+    # Which is not what scale is read from.
+    assert found.iris_radius_px == pytest.approx(IRIS_PX, rel=0.12)
 
 
 def test_an_iris_that_the_eyes_network_doubts_is_looked_for_where_the_landmarks_are() -> None:
