@@ -3,8 +3,8 @@
     python -m models.draw_eyes ICT_ARCHIVE IDENTITY_MODES FOLDER FIRST END
 
 FOLDER gets a file for every twenty people from number FIRST on (10000 to 10420, 11000 to 11480 and
-20000 to 20040
-made the network that ships); several processes may each draw some. A file that is there stays.
+20000 to 20040 made the network that ships); several processes may each draw some. A file that is
+there stays.
 
 `fit_eyes` learns from them. The people are drawn as those of `fit_landmarks`, with other seeds;
 none of the six whom results are judged by is among them. Each drawing is seen by several cameras:
