@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from digitalmask.media.frame_clock import FrameClock
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.simulation.drawing import FOCAL_HEIGHTS, PatientDrawing
-from digitalmask.simulation.people import Person, free_edge_mm
+from digitalmask.simulation.people import Person
 from digitalmask.simulation.pose import EyePose, PatientPose
 from digitalmask.simulation.posing import (
     IRIS_DEPTH_MM,
@@ -40,7 +40,8 @@ from digitalmask.simulation.posing import (
     pose_person,
 )
 from digitalmask.tracking import FaceTracker, load_networks
-from digitalmask.tracking.eye_edges import HALF_FISSURE, HEIGHT, MIDDLE_X, MIDDLE_Y, WIDTH
+from digitalmask.tracking.eye_edges import HALF_FISSURE, MIDDLE_X, MIDDLE_Y
+from digitalmask.tracking.eye_network import as_shown
 from digitalmask.tracking.eye_outline import EyeCut
 from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE
 
@@ -55,6 +56,8 @@ _CAMERAS = 4
 _SEED = 78_000
 _A_FILE = 20  # people
 _IRIS_MM = 5.85
+# Of the landmark network, of the right eye and the left one.
+_CORNERS = np.array([[eye.medial, eye.lateral] for eye in (RIGHT_EYE, LEFT_EYE)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +80,7 @@ def _places(
     beside = points - centre
     medial, lateral = beside[fissure.medial], beside[fissure.lateral]
     columns = medial[0] + SHARES * (lateral[0] - medial[0])
-    upper, lower = (
-        np.array([(x, *free_edge_mm(beside[lid], float(x), sense)) for x in columns])
-        for lid, sense in ((fissure.upper, 1.0), (fissure.lower, -1.0))
-    )
-    met = upper[:, 1] < lower[:, 1]
-    upper[met] = lower[met]
+    upper, lower = fissure.margins_mm(beside, columns)
     pivot = np.array([0.0, 0.0, PIVOT_FORWARD_MM])
     iris = pivot + gaze_direction(seen) * IRIS_DEPTH_MM
     turn, place = head_rotation(pose), head_place_mm(pose)
@@ -400,14 +398,6 @@ def _camera(picture: Picture, random: np.random.Generator) -> tuple[Picture, flo
     return seen, share
 
 
-def cut_of(frame: PatientFrame, left: Floats, right: Floats) -> tuple[EyeCut, Picture]:
-    """An eye's cut, and its picture at half of its size, (56, 80, 3)."""
-    cut = EyeCut.between(left, right)
-    picture = cut.picture(frame)
-    half = cv2.resize(picture, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
-    return cut, np.asarray(half[..., :3], np.uint8)
-
-
 def told(places: EyePlaces, cut: EyeCut) -> Floats:
     """(NUMBERS,) what is true of an eye, in half fissures of its cut from its middle."""
     at = cut.into(
@@ -422,6 +412,31 @@ def mirrored(values: Floats) -> Floats:
     values = values.copy()
     values[:-1:2] *= -1
     return values
+
+
+def _look_at(
+    part: Picture, eyes: list[EyePlaces], corners: Floats, random: np.random.Generator
+) -> Iterator[tuple[float, Picture, Floats]]:
+    """What one camera shows of both eyes: pixels of its frame a mm, cut and values.
+
+    corners: (2, 2, 2) where the landmark network has both eyes' medial and lateral ones.
+    """
+    painted = _paint(part, eyes, random) if random.uniform() < 0.85 else part
+    taken, share = _camera(painted, random)
+    frame = _frame(taken)
+    for side, places in enumerate(eyes):
+        mm = places.iris_radius / _IRIS_MM
+        ends = corners[side] + random.normal(0, 0.5 * mm, 2) + random.normal(0, 0.4 * mm, (2, 2))
+        medial, lateral = (ends * share).astype(np.float64)
+        if np.hypot(*(medial - lateral)) < 12:
+            continue
+        cut = EyeCut.of_eye(side, medial, lateral)
+        half = as_shown(cut.picture(frame))
+        values = told(_moved(places, share, np.zeros(2)), cut)
+        if side == 1:
+            half, values = half[:, ::-1], mirrored(values)
+        if np.abs(values).max() < 2.5:
+            yield mm * share, half, values
 
 
 def draw(
@@ -447,7 +462,7 @@ def draw(
                 continue  # a lid that does not reach its column
             everything = np.vstack(
                 [np.vstack([e.medial, e.lateral]) for e in eyes]
-                + [2 * seen.points[[133, 33, 362, 263], :2]]
+                + [2 * seen.points[_CORNERS.ravel(), :2]]
             )
             reach = 26 * max(e.iris_radius for e in eyes) / _IRIS_MM
             low = np.maximum((everything.min(0) - reach).astype(int), 0)
@@ -456,29 +471,10 @@ def draw(
                 continue
             part = np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0]])
             eyes = [_moved(e, 1.0, -low) for e in eyes]
+            corners = 2 * seen.points[_CORNERS, :2] - low
             for _ in range(_CAMERAS):
-                painted = _paint(part, eyes, random) if random.uniform() < 0.85 else part
-                taken, share = _camera(painted, random)
-                frame = _frame(taken)
-                for eye, (places, corners) in enumerate(
-                    zip(eyes, (RIGHT_EYE, LEFT_EYE), strict=True)
-                ):
-                    mm = places.iris_radius / _IRIS_MM
-                    ends = 2 * seen.points[[corners.medial, corners.lateral], :2] - low
-                    ends = ends + random.normal(0, 0.5 * mm, 2) + random.normal(0, 0.4 * mm, (2, 2))
-                    medial, lateral = (ends * share).astype(np.float64)
-                    if np.hypot(*(medial - lateral)) < 12:
-                        continue
-                    true = _moved(places, share, np.zeros(2))
-                    if medial[0] >= lateral[0]:
-                        cut, half = cut_of(frame, lateral, medial)
-                    else:
-                        cut, half = cut_of(frame, medial, lateral)
-                    values = told(true, cut)
-                    if eye == 1:
-                        half, values = half[:, ::-1], mirrored(values)
-                    if np.abs(values).max() < 2.5:
-                        yield number, mm * share, half, values
+                for mm, half, values in _look_at(part, eyes, corners, random):
+                    yield number, mm, half, values
         drawing.close()
 
 

@@ -64,7 +64,7 @@ def an_eye() -> EyePlaces:
 
 def test_what_is_told_of_an_eye_is_where_its_parts_are_in_its_cut() -> None:
     places = an_eye()
-    cut = EyeCut.between(places.lateral, places.medial)
+    cut = EyeCut.of_eye(0, places.medial, places.lateral)
     values = told(places, cut)
     at = values[:-1].reshape(-1, 2) * HALF_FISSURE + (MIDDLE_X, MIDDLE_Y)
     every = np.vstack([places.medial, places.lateral, places.upper, places.lower, places.iris])

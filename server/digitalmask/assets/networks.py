@@ -29,6 +29,7 @@ from digitalmask.errors import AssetError
 
 _CONNECT_TIMEOUT_S = 8.0
 _FETCH = "run `digitalmask models fetch`"
+_OWN = frozenset({"eyes"})
 
 Say = Callable[[str], None]
 Form = Literal["plain", "cpu", "gpu", "half"]
@@ -57,7 +58,15 @@ def converted_path(network: Network, form: Form) -> Path:
 
 
 def network_path(name: str, form: Form) -> Path:
-    """The ONNX file of a network; AssetError where it was not fetched or is damaged."""
+    """The ONNX file of a network; AssetError where it was not fetched or is damaged.
+
+    Our own come with the project, in one form for all.
+    """
+    if name in _OWN:
+        path = models_dir() / f"{name}.onnx"
+        if not path.is_file():
+            raise AssetError(f"{path} is missing: get it again with the project")
+        return path
     path = converted_path(read_manifest().network(name), form)
     if not path.is_file():
         raise AssetError(f"the network {name} is not here: {_FETCH}")

@@ -129,6 +129,20 @@ class Fissure:
     medial: int
     lateral: int
 
+    def margins_mm(self, beside: Floats, columns_mm: Floats) -> Floats:
+        """(2, n, 3) places of the upper and the lower free edge in n columns.
+
+        beside: (V, 3) vertices beside the eye's centre. Where the lids meet, the upper one's are
+        the lower one's.
+        """
+        upper, lower = (
+            np.array([(x, *free_edge_mm(beside[lid], float(x), sense)) for x in columns_mm])
+            for lid, sense in ((self.upper, 1.0), (self.lower, -1.0))
+        )
+        met = upper[:, 1] < lower[:, 1]
+        upper[met] = lower[met]
+        return np.stack([upper, lower])
+
 
 def turned(points: Floats, centre: Floats, angles: Floats) -> Floats:
     """The points turned about the x axis through the centre; positive angles lower the front."""

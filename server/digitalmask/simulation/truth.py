@@ -8,7 +8,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from digitalmask.simulation.people import Person, free_edge_mm
+from digitalmask.simulation.people import Person
 from digitalmask.simulation.pose import EyePose
 from digitalmask.simulation.posing import (
     IRIS_DEPTH_MM,
@@ -111,11 +111,7 @@ def _eye_truth(person: Person, points: Floats, eye: int, seen: EyePose, blink: i
     pupil = gaze_direction(seen) * IRIS_DEPTH_MM
     medial, lateral = beside[fissure.medial, 0], beside[fissure.lateral, 0]
     columns = [pupil[0], *(medial + share * (lateral - medial) for share in (1 / 3, 1 / 2, 2 / 3))]
-    upper, lower = (
-        np.array([free_edge_mm(beside[lid], float(x), sense)[0] for x in columns]) - pupil[1]
-        for lid, sense in ((fissure.upper, 1.0), (fissure.lower, -1.0))
-    )
-    upper = np.maximum(upper, lower)
+    upper, lower = fissure.margins_mm(beside, np.array(columns))[..., 1] - pupil[1]
     return EyeTruth(
         gaze_yaw_deg=seen.gaze_yaw_deg,
         gaze_pitch_deg=seen.gaze_pitch_deg,

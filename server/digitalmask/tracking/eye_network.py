@@ -36,14 +36,18 @@ class SeenEye:
     iris_off: Floats
 
 
+def as_shown(cut: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A right eye's cut (HEIGHT, WIDTH, 4) as the network takes it; a left one's is mirrored."""
+    half = cv2.resize(cut, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
+    return np.asarray(half[..., :3], np.uint8)
+
+
 def see_eyes(
     network: FaceNetwork, right: NDArray[np.uint8], left: NDArray[np.uint8]
 ) -> tuple[SeenEye, SeenEye]:
     """What the network sees in the cuts (HEIGHT, WIDTH, 4) of the right and the left eye."""
     pictures = np.empty((1, 2, HEIGHT // 2, WIDTH // 2, 3), np.uint8)
-    for side, cut in enumerate((right, left)):
-        half = cv2.resize(cut, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)[..., :3]
-        pictures[0, side] = half[:, ::-1] if side else half
+    pictures[0, 0], pictures[0, 1] = as_shown(right), as_shown(left)[:, ::-1]
     answer = network.run(pictures)[0][0].astype(np.float64)
     return _seen(answer[0], 1.0), _seen(answer[1], -1.0)
 

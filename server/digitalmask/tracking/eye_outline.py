@@ -50,11 +50,10 @@ def find_outlines(
     network: the eyes'. points: (478, 3) the landmark network's.
     """
     rough = tuple(points_outline(points, eye) for eye in (RIGHT_EYE, LEFT_EYE))
-    # So that either eye's upper lid is up in its cut.
-    cuts = (
-        EyeCut.between(rough[0].upper_px[-1], rough[0].upper_px[0]),
-        EyeCut.between(rough[1].upper_px[0], rough[1].upper_px[-1]),
-    )
+    cuts = [
+        EyeCut.of_eye(side, outline.upper_px[0], outline.upper_px[-1])
+        for side, outline in enumerate(rough)
+    ]
     pictures = [cut.picture(frame) for cut in cuts]
     seen = see_eyes(network, *pictures)
     head = points[_OUTER_CORNERS_FOREHEAD_CHIN].astype(np.float64)
@@ -111,8 +110,11 @@ class EyeCut:
     middle_px: Floats
 
     @classmethod
-    def between(cls, left: Floats, right: Floats) -> "EyeCut":
-        """With these corners (2,) on its level."""
+    def of_eye(cls, side: int, medial: Floats, lateral: Floats) -> "EyeCut":
+        """With these corners (2,) of the patient's right (0) or left (1) eye on its level, and the
+        upper lid up.
+        """
+        left, right = (medial, lateral) if side else (lateral, medial)
         x, y = (right - left).tolist()
         width = max(hypot(x, y), 1e-6)
         axes = np.array([[x, -y], [y, x]]) / width

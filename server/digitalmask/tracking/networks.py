@@ -5,17 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.assets.networks import Form, network_path
-from digitalmask.assets.paths import models_dir
 from digitalmask.compiled import compiled
 from digitalmask.cuda import gpus
-from digitalmask.errors import AssetError, ConfigurationError, TrackingError
+from digitalmask.errors import ConfigurationError, TrackingError
 from digitalmask.media.patient_frame import whole_pixels
 from digitalmask.tracking import sessions
 from digitalmask.tracking.device_network import BATCHES, DeviceNetwork
@@ -28,13 +26,13 @@ Choice = Literal["auto", "cpu", "cuda", "cuda-half", "tensorrt", "tensorrt-half"
 PROVIDERS: tuple[str, ...] = get_args(Choice)
 Kind = Literal["detector", "landmarks", "blendshapes", "eyes"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# As the manifest of the networks names those that are fetched; that of the eyes is our own.
+# As they are named in the manifest, or in `models/`.
 _NAMES: dict[Kind, str] = {
     "detector": "face_detector",
     "landmarks": "face_landmarks_detector",
     "blendshapes": "face_blendshapes",
+    "eyes": "eyes",
 }
-_OWN = "eyes.onnx"
 # After a failure the device is tried again, at first soon, then ever less often.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 
@@ -124,7 +122,7 @@ def cpu_networks() -> Networks:
     """The networks on the CPU; several threads may use them."""
 
     def load(kind: Kind) -> FaceNetwork:
-        session = make_session(_path(kind, "cpu"), sessions.CPU, False, None)
+        session = make_session(network_path(_NAMES[kind], "cpu"), sessions.CPU, False, None)
         return _CpuNetwork(session, _planes if kind == "landmarks" else None)
 
     return Networks.of(load, lambda: "CPU")
@@ -148,20 +146,11 @@ def networks_on(
     """The networks in a form for a GPU, on any provider."""
 
     def load(kind: Kind) -> FaceNetwork:
-        return DeviceNetwork(_path(kind, form), provider, make, batches)
+        return DeviceNetwork(network_path(_NAMES[kind], form), provider, make, batches)
 
     said = {"CUDAExecutionProvider": "CUDA", "TensorrtExecutionProvider": "TensorRT"}
     name = said.get(provider.name, "CPU") + (", half precision" if form == "half" else "")
     return Networks.of(load, lambda: name)
-
-
-def _path(kind: Kind, form: Form) -> Path:
-    if kind in _NAMES:
-        return network_path(_NAMES[kind], form)
-    path = models_dir() / _OWN
-    if not path.is_file():
-        raise AssetError(f"{path} is missing: get it again with the project")
-    return path
 
 
 def _planes(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
