@@ -47,6 +47,14 @@ def test_a_frame_that_is_shown_longer_counts_once_and_a_card_not_at_all() -> Non
     np.testing.assert_allclose(delays, [[30, 32, 50]], atol=0.01)
 
 
+def test_no_frame_is_seen_before_it_went_to_the_compositor() -> None:
+    captured = captures(30)
+    at, stamp = captured[10], number_of(captured[10])
+    expected_too_soon = [(stamp, at + 30, at + 52, at + 47)]
+    delays = delays_ms(captured, [(captured[0], number_of(captured[0]))], expected_too_soon)
+    np.testing.assert_allclose(delays, [[30, 52, 52]], atol=0.01)
+
+
 def test_without_reports_nothing_is_known() -> None:
     captured = captures(30)
     assert len(delays_ms(captured, [], [(0, 1.0, 2.0, 3.0)])) == 0

@@ -13,8 +13,9 @@ Begin: the camera's capture time in the patient's page (`captureTime` of request
 which is when the browser's camera device has the frame. What a real camera takes for exposure,
 reading out and USB comes before that. End: the browser's `expectedDisplayTime` of the frame that
 holds the mask, so decoding, composition and the wait for a 60 Hz screen's next refresh are in it; a
-headless browser has no screen, so what a panel takes to light up is not. One network is not in it
-either: all is on this machine, and waits for the same cores.
+busy browser expects a moment that has passed, and then it is when the frame went to the compositor.
+A headless browser has no screen, so what a panel takes to light up is not in it, nor is a network:
+all is on this machine, and waits for the same cores.
 """
 
 import asyncio
@@ -112,7 +113,7 @@ async def measure_browsers(film: Film, seconds: float, mime_type: str = "") -> d
 def delays_ms(
     captured_ms: Sequence[float], sent_at: Sequence[tuple[float, int]], shown: Sequence[Shown]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """From capture to each of a shown frame's three moments, (frames, 3).
+    """From capture to each of a shown frame's three moments, (frames, 3), none before the last one.
 
     captured_ms: when the camera captured each frame. sent_at: a moment and its frame number, as
     the sender says. A frame that is shown again, has no number or was captured before the first
@@ -128,7 +129,7 @@ def delays_ms(
             firsts.setdefault(each[0], each)
     if not firsts:
         return np.empty((0, 3))
-    moments = np.array([each[1:] for each in firsts.values()])
+    moments = np.maximum.accumulate([each[1:] for each in firsts.values()], axis=1)
     # Said by the reports; the nearest one, for the sender's clock is adjusted as it goes.
     ticks = (np.array(list(firsts))[:, None] - report_number + 2**31) % 2**32 - 2**31
     nearest = np.abs(ticks).argmin(axis=1)
