@@ -23,9 +23,10 @@ from digitalmask.anatomy.fixation import Fixation
 from digitalmask.anatomy.head_fit import HeadFit
 from digitalmask.anatomy.hirschberg import Hirschberg
 from digitalmask.anatomy.lid_contour import LidContour
-from digitalmask.anatomy.pose import Pinhole, Pose, turn, turn_vector
+from digitalmask.anatomy.pose import Pinhole, Pose
 from digitalmask.anatomy.rest import RestReading
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
+from digitalmask.anatomy.steady_pose import SteadyPose
 from digitalmask.assets.head import Head
 from digitalmask.assets.landmark_model import LandmarkModel, load_landmark_model
 from digitalmask.compiled import compiled
@@ -61,11 +62,7 @@ _OFFSET_TIME_CONSTANT_S = 4.0
 _OFFSET_LIMIT_MM = 30.0
 
 # Noise at rest, measured on quiet stretches of the test videos at 480 to 720 pixels.
-# The pose comes of hundreds of points and is smoothed before the eyes are read from it: its noise
-# would be theirs.
-_ROTATION_GATE = Gate(noise=0.2, hold=0.15)  # degrees
-_TRANSLATION_GATE = Gate(noise=1.0, hold=0.15)  # mm; across the picture a tenth of it
-_DEPTH_OVER_ACROSS = 10.0
+# The pose is steadied before the eyes are read from it: its noise would be theirs.
 _OFFSET_GATE = Gate(noise=0.6)  # mm
 _GAZE_GATE = Gate(noise=0.2, hold=0.4)  # degrees; that of each frame is known better
 _LID_GATE = Gate(noise=0.06)  # mm; the same
@@ -116,8 +113,7 @@ class MaskEstimator:
         self._calm = SlowMean(_REST_TIME_CONSTANT_S)
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
         self._place = SlowMean(_OFFSET_TIME_CONSTANT_S)
-        self._rotation_filter = GatedFilter(_ROTATION_GATE)
-        self._translation_filter = GatedFilter(_TRANSLATION_GATE)
+        self._steady_pose = SteadyPose()
         self._offset_filter = GatedFilter(_OFFSET_GATE)
         self._gaze_filters = (GatedFilter(_GAZE_GATE), GatedFilter(_GAZE_GATE))
         self._lid_filters = (GatedFilter(_LID_GATE), GatedFilter(_LID_GATE))
@@ -137,8 +133,7 @@ class MaskEstimator:
             self._calm,
             self._scale,
             self._place,
-            self._rotation_filter,
-            self._translation_filter,
+            self._steady_pose,
             self._offset_filter,
             *self._gaze_filters,
             *self._lid_filters,
@@ -171,7 +166,7 @@ class MaskEstimator:
         own = self._learn_neutral(places, scores, at_s)
 
         outlines = (observation.right_eye, observation.left_eye)
-        still = self._still_pose(pose, at_s)
+        still = self._steady_pose(pose, observation.skin_flow, pinhole, shape, at_s)
         centres = fitted.eye_centres_mm + self._fixation.shift_mm + self._hirschberg.shifts_mm
         measured = 0.5 * sum(
             iris_scale(still, pinhole, outline, centre)
@@ -258,12 +253,6 @@ class MaskEstimator:
             lower_lid_mm=(low[0], low[1], low[2]),
         )
         return state if pupil.value is None else replace(state, pupil_mm=float(pupil.value[0]))
-
-    def _still_pose(self, pose: Pose, at_s: float) -> Pose:
-        turned_deg = self._rotation_filter(np.degrees(turn_vector(pose.rotation)), at_s)
-        spread = np.array([_DEPTH_OVER_ACROSS, _DEPTH_OVER_ACROSS, 1.0])
-        place = self._translation_filter(pose.translation_mm * spread, at_s) / spread
-        return Pose(turn(np.radians(turned_deg)), place)
 
     def _offset(self, pose: Pose, at_s: float) -> tuple[float, float]:
         """How far the head is from where it mostly is, in its own millimetres."""

@@ -353,6 +353,24 @@ def _jerk() -> Scenario:
     )
 
 
+def _tremor() -> Scenario:
+    frequency_hz, amplitude_deg = 3.0, 1.5
+
+    def act(t_s: float, pose: PatientPose) -> PatientPose:
+        yaw = amplitude_deg * math.sin(2 * math.pi * frequency_hz * t_s)
+        right, left = _turned(pose.right, -yaw), _turned(pose.left, -yaw)
+        return replace(pose, yaw_deg=pose.yaw_deg + yaw, right=right, left=left)
+
+    return Scenario(
+        "head_tremor_3hz",
+        "the head trembles, 3 Hz, 1.5 degrees to either side, and the eyes stay where they look",
+        PRELUDE_S + 3.0,
+        frozenset((NYSTAGMUS,)),
+        act,
+        nystagmus_hz=frequency_hz,
+    )
+
+
 def _saccades() -> Scenario:
     yaws = (0.0, 5.0, 0.0, -5.0, 5.0, -5.0, 0.0, 10.0, -10.0, 0.0, -10.0, 10.0, -10.0)
     looks = tuple(
@@ -468,6 +486,7 @@ def _make() -> dict[str, Scenario]:
         _palsy(),
         _head_tilt(),
         _head_turns(),
+        _tremor(),
     ]
     return {scenario.name: scenario for scenario in scenarios}
 

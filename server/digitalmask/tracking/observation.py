@@ -90,6 +90,19 @@ class CornealReflexes:
 
 
 @dataclass(frozen=True, slots=True)
+class SkinFlow:
+    """How the skin at some of the points moved, as its picture says.
+
+    points: (n,) which. before_px, now_px: (n, 2) places in the frame followed before and in this
+        one, at which the same skin is seen.
+    """
+
+    points: NDArray[np.int64]
+    before_px: NDArray[np.float64]
+    now_px: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class FaceObservation:
     """The patient's face in one frame.
 
@@ -103,6 +116,7 @@ class FaceObservation:
     blendshapes: (52,) float32 scores from 0 to 1 in MediaPipe's order.
     right_eye, left_eye: the patient's own.
     reflexes: those of the corneas; None where they cannot be seen.
+    skin_flow: since the frame observed before; None where that is not known.
     """
 
     captured_at_s: float
@@ -114,3 +128,4 @@ class FaceObservation:
     right_eye: EyeOutline
     left_eye: EyeOutline
     reflexes: CornealReflexes | None = None
+    skin_flow: SkinFlow | None = None

@@ -13,6 +13,7 @@ from digitalmask.tracking.landmarks import find_points, score_blendshapes
 from digitalmask.tracking.networks import Networks
 from digitalmask.tracking.observation import FaceObservation
 from digitalmask.tracking.region import Region, overlap
+from digitalmask.tracking.skin_motion import SkinMotion
 
 _LEAST_PRESENCE = 0.5
 _SURFACE = 468  # the points of the surface; the irises follow
@@ -32,10 +33,13 @@ _LOOK_AGAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """The landmark network's answer: points (478, 3) in the frame, presence from 0 to 1."""
+    """The landmark network's answer: points (478, 3) in the frame, presence from 0 to 1, and the
+    region around them.
+    """
 
     points: NDArray[np.float32]
     presence: float
+    region: Region
 
 
 class FaceTracker:
@@ -43,6 +47,7 @@ class FaceTracker:
 
     def __init__(self, networks: Networks) -> None:
         self._networks = networks
+        self._skin_motion = SkinMotion()
         self.reset()
 
     @property
@@ -56,6 +61,7 @@ class FaceTracker:
         self._last: Region | None = None
         self._last_at_s = -np.inf
         self._looked_at_s = -np.inf
+        self._skin_motion.reset()
 
     def track(self, frame: PatientFrame) -> FaceObservation | None:
         """The patient's face in this frame; None where there is none.
@@ -76,6 +82,7 @@ class FaceTracker:
             right_eye=right_eye,
             left_eye=left_eye,
             reflexes=find_reflexes(frame, right_eye, left_eye),
+            skin_flow=self._skin_motion(frame, found.points, found.region.side_px),
         )
 
     def find(self, frame: PatientFrame) -> FoundFace | None:
@@ -91,6 +98,7 @@ class FaceTracker:
             if found is not None:
                 return found
             self._region = None
+        self._skin_motion.reset()
         faces = detect_faces(self._networks.detector, frame)
         self._looked_at_s = at_s
         for face in self._in_order(faces, frame):
@@ -115,7 +123,7 @@ class FaceTracker:
             return None
         self._region = self._last = found
         self._last_at_s = frame.clock.captured_at_s
-        return FoundFace(points, presence)
+        return FoundFace(points, presence, found)
 
     def _in_order(self, faces: list[DetectedFace], frame: PatientFrame) -> list[DetectedFace]:
         """The faces that may be the patient's, the likeliest first.
