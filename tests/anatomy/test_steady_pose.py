@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from digitalmask.anatomy.pose import Pinhole, Pose, turn
 from digitalmask.anatomy.steady_pose import SteadyPose
 from digitalmask.assets.landmark_model import load_landmark_model
+from digitalmask.mask_state import EyeState
 from digitalmask.tracking.observation import SkinFlow
 
 Floats = NDArray[np.float64]
@@ -79,6 +80,37 @@ def test_what_the_points_keep_saying_is_believed_in_the_end() -> None:
     assert made[60].translation_mm[0] < 0.05  # but not at once
     assert 0.17 < made[-1].translation_mm[0] <= 0.2
     assert 0.17 < np.degrees(made[-1].rotation[0, 2]) <= 0.2
+
+
+def looking(pitch_deg: float, opening_mm: float = 9.0) -> EyeState:
+    lids = (opening_mm - 5.0,) * 3
+    return EyeState(gaze_pitch_deg=pitch_deg, upper_lid_mm=lids, lower_lid_mm=(-5.0,) * 3)
+
+
+def carried(pitch_deg: list[float], opening_mm: list[float]) -> Floats:
+    """Where a still head is taken to be whose points go with eyes that look up and down."""
+    steady, made = SteadyPose(), []
+    for number, (pitch, opening) in enumerate(zip(pitch_deg, opening_mm, strict=True)):
+        flow = SkinFlow(POINTS, seen_px(pose()), seen_px(pose())) if number else None
+        told = Pose(pose().rotation, pose().translation_mm + [0.0, 0.07 * pitch, 0.0])
+        made.append(steady(told, flow, PINHOLE, SHAPE, number / RATE).translation_mm[1])
+        steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), number / RATE)
+    return np.array(made) - 4.0
+
+
+def test_eyes_that_look_up_for_long_do_not_lift_the_head() -> None:
+    lifted = carried([0.0] * 90 + [15.0] * 45, [9.0] * 135)
+    assert np.abs(lifted).max() < 0.4  # of 1.05
+    assert abs(lifted[100:].mean()) < 0.25
+
+
+def test_what_is_seen_between_closing_lids_does_not_move_the_head() -> None:
+    steady = SteadyPose()
+    for number, (pitch, opening) in enumerate([(0.0, 9.0)] * 60 + [(-20.0, 4.0)] * 4):
+        flow = SkinFlow(POINTS, seen_px(pose()), seen_px(pose())) if number else None
+        made = steady(pose(), flow, PINHOLE, SHAPE, number / RATE)
+        steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), number / RATE)
+    assert abs(made.translation_mm[1] - 4.0) < 0.02
 
 
 def test_brows_that_rise_do_not_lift_the_head() -> None:

@@ -16,6 +16,7 @@ from digitalmask.simulation.scenarios import (
     POSE,
     SACCADES,
     SQUINT,
+    TREMOR,
     Scenario,
 )
 
@@ -98,6 +99,26 @@ def test_a_weaker_later_nystagmus_has_its_gain_and_lag(hertz: float) -> None:
     figures = compare(scenario(NYSTAGMUS, hertz=hertz), real, shown, real.seen.lids_mm)
     assert figures["nystagmus_gain"] == pytest.approx(0.8, abs=0.01)
     assert figures["nystagmus_lag_ms"] == pytest.approx(20, abs=1)
+
+
+def test_a_nystagmus_up_and_down_is_looked_at_along_its_way() -> None:
+    t_s = np.arange(COUNT) / RATE
+    wave = 3 * np.sin(2 * np.pi * 3.0 * t_s)
+    real, shown = truth(), truth(0.3 * wave).seen
+    real.seen.gaze_deg[..., 1] = wave[:, None]
+    shown.gaze_deg[..., 1] = 0.7 * wave[:, None]
+    figures = compare(scenario(NYSTAGMUS, hertz=3.0), real, shown, real.seen.lids_mm)
+    assert figures["nystagmus_gain"] == pytest.approx(0.7, abs=0.01)
+
+
+def test_a_head_that_trembles_is_no_nystagmus_and_its_gain_is_worst_farthest_from_one() -> None:
+    t_s = np.arange(COUNT) / RATE
+    real = truth(np.sin(2 * np.pi * 3.0 * t_s))
+    shown = truth(1.2 * np.sin(2 * np.pi * 3.0 * t_s)).seen
+    figures = compare(scenario(TREMOR, hertz=3.0), real, shown, real.seen.lids_mm)
+    assert set(figures) == {"tremor_gain", "tremor_lag_ms"}
+    assert figures["tremor_gain"] == pytest.approx(1.2, abs=0.01)
+    assert worst("tremor_gain", [1.2, 0.9, 0.7]) == 0.7
 
 
 def test_a_saccade_shown_two_frames_later_is_late_by_two() -> None:

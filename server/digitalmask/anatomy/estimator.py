@@ -185,6 +185,7 @@ class MaskEstimator:
             )
             for side, (outline, reading) in enumerate(zip(outlines, readings, strict=True))
         )
+        self._steady_pose.learn_gaze(right, left, at_s)
         expression = self._expression_filter(self._expression, at_s)
         return MaskState(
             captured_at_s=at_s,

@@ -103,7 +103,9 @@ def compare(scenario: Scenario, truth: Truth, seen: Seen, lids_mm: Floats) -> Fi
     mrd1_error_mm, mrd2_error_mm: of the upper and the lower lid. closure_error_mm: worst error of
     the least opening in a blink. blink_recall, blink_precision: events of each eye matched in time.
     nystagmus_gain, nystagmus_lag_ms: amplitude over the truth's and delay at the known frequency
-    (least squares, a cubic drift taken out), of the eye for which it is worse. saccade_late_frames:
+    (least squares, a cubic drift taken out), across or up and down, as the eyes move more, of the
+    eye for which it is worse; tremor_gain, tremor_lag_ms: the same of eyes that stay where they
+    look while the head trembles. saccade_late_frames:
     frames by which 90 % of a step of 20 degrees (`_all`: of any) is reached after the truth has it,
     at worst, on what was seen before and after it. pose_error_deg: median angle of the rotation in
     between. gaze_jitter_deg, lid_jitter_mm: rms about the median, of the worst eye and axis.
@@ -126,7 +128,9 @@ def compare(scenario: Scenario, truth: Truth, seen: Seen, lids_mm: Floats) -> Fi
     if scenarios.BLINKS in about:
         figures |= _blinks(truth, seen)
     if scenarios.NYSTAGMUS in about and scenario.nystagmus_hz is not None:
-        figures |= _nystagmus(truth, seen, scenario.nystagmus_hz)
+        figures |= _oscillating("nystagmus", truth, seen, scenario.nystagmus_hz)
+    if scenarios.TREMOR in about and scenario.nystagmus_hz is not None:
+        figures |= _oscillating("tremor", truth, seen, scenario.nystagmus_hz)
     if scenarios.SACCADES in about:
         figures |= _saccades(truth, seen)
     if scenarios.POSE in about:
@@ -150,6 +154,8 @@ def worst(name: str, values: Sequence[float]) -> float:
     """The worst of several values of one figure."""
     if name.startswith(("nystagmus_gain", "blink_recall", "blink_precision")):
         return min(values)
+    if name.startswith("tremor_gain"):
+        return max(values, key=lambda gain: abs(gain - 1))
     return max(values, key=abs)
 
 
@@ -250,21 +256,22 @@ def _blinks(truth: Truth, seen: Seen) -> Figures:
     }
 
 
-def _nystagmus(truth: Truth, seen: Seen, hertz: float) -> Figures:
+def _oscillating(name: str, truth: Truth, seen: Seen, hertz: float) -> Figures:
     gains, lags_ms = [], []
     for eye in range(2):
-        yaw = seen.gaze_deg[:, eye, 0]
-        chosen = truth.scored & np.isfinite(yaw)
+        real_deg, shown_deg = truth.seen.gaze_deg[:, eye], seen.gaze_deg[:, eye]
+        chosen = truth.scored & np.isfinite(shown_deg[:, 0])
         if chosen.sum() < 30:
-            return {"nystagmus_gain": None, "nystagmus_lag_ms": None}
+            return {f"{name}_gain": None, f"{name}_lag_ms": None}
         t_s = truth.t_s[chosen]
-        real = _oscillation(t_s, truth.seen.gaze_deg[chosen, eye, 0], hertz)
-        shown = _oscillation(t_s, yaw[chosen], hertz)
+        axis = int(np.ptp(real_deg[chosen], axis=0).argmax())
+        real = _oscillation(t_s, real_deg[chosen, axis], hertz)
+        shown = _oscillation(t_s, shown_deg[chosen, axis], hertz)
         gains.append(abs(shown) / abs(real))
         lags_ms.append(-float(np.angle(shown / real)) / (2 * np.pi * hertz) * 1e3)
     return {
-        "nystagmus_gain": max(gains, key=lambda gain: abs(gain - 1)),
-        "nystagmus_lag_ms": max(lags_ms, key=abs),
+        f"{name}_gain": max(gains, key=lambda gain: abs(gain - 1)),
+        f"{name}_lag_ms": max(lags_ms, key=abs),
     }
 
 

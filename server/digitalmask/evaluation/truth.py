@@ -20,7 +20,14 @@ from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.rendering import MaskRenderer, mask_camera
 from digitalmask.simulation.people import PEOPLE, SKIN_TONES
 from digitalmask.simulation.recording import Setting, play
-from digitalmask.simulation.scenarios import BLINKS, NYSTAGMUS, SACCADES, SCENARIOS, Scenario
+from digitalmask.simulation.scenarios import (
+    BLINKS,
+    NYSTAGMUS,
+    SACCADES,
+    SCENARIOS,
+    TREMOR,
+    Scenario,
+)
 from digitalmask.simulation.truth import FrameTruth
 from digitalmask.tracking import FaceTracker, load_networks
 from digitalmask.tracking.networks import Networks
@@ -31,7 +38,7 @@ _CLOCK_HZ = 90000
 # pixel: its own edges are hard, and at 640x480 they alone would blur gaze by 0.2 degrees.
 _FINER = 2
 # Where one of these is asked for every frame is read, else every second.
-_QUICK = frozenset((BLINKS, NYSTAGMUS, SACCADES))
+_QUICK = frozenset((BLINKS, NYSTAGMUS, SACCADES, TREMOR))
 # Beyond these the worst nystagmus of the summary says nothing of what is asked for.
 _ASKED_HZ = 6.0
 

@@ -22,8 +22,9 @@ _LOWER_LID_RISE_MM = 0.6
 _CLOSING_S, _SHUT_S, _OPENING_S = 0.09, 0.05, 0.15
 
 # What a scenario's figures may be about.
-GAZE, SQUINT, LIDS, BLINKS, NYSTAGMUS, SACCADES, POSE, JITTER, PALSY = FIGURES = (
-    "gaze", "squint", "lids", "blinks", "nystagmus", "saccades", "pose", "jitter", "palsy",
+GAZE, SQUINT, LIDS, BLINKS, NYSTAGMUS, TREMOR, SACCADES, POSE, JITTER, PALSY = FIGURES = (
+    "gaze", "squint", "lids", "blinks", "nystagmus", "tremor", "saccades", "pose", "jitter",
+    "palsy",
 )  # fmt: skip
 
 # (start_s, yaw_deg, pitch_deg): where an eye looks from a moment on.
@@ -62,7 +63,7 @@ class Scenario:
 
     name. summary: one line. duration_s: prelude and all. figures: what is measured with it, of
     `FIGURES`. act: makes of a natural pose at a moment what this patient does. blinks: those after
-    the prelude. nystagmus_hz: of the oscillation, where there is one.
+    the prelude. nystagmus_hz: of the eyes' oscillation in the head, where there is one.
     """
 
     name: str
@@ -331,6 +332,24 @@ def _pendular(frequency_hz: int, amplitude_deg: int) -> Scenario:
     )
 
 
+def _vertical() -> Scenario:
+    frequency_hz, amplitude_deg = 3, 3.0
+
+    def act(t_s: float, pose: PatientPose) -> PatientPose:
+        pitch = amplitude_deg * math.sin(2 * math.pi * frequency_hz * t_s)
+        right, left = _turned(pose.right, pitch=pitch), _turned(pose.left, pitch=pitch)
+        return replace(pose, right=right, left=left)
+
+    return Scenario(
+        "nystagmus_vertical_3hz_3deg",
+        "pendular nystagmus, 3 Hz, 3 degrees up and down",
+        PRELUDE_S + 3.0,
+        frozenset((NYSTAGMUS,)),
+        act,
+        nystagmus_hz=float(frequency_hz),
+    )
+
+
 def _jerk() -> Scenario:
     frequency_hz, size_deg, quick_s = 3.0, 5.0, 0.04
 
@@ -365,7 +384,7 @@ def _tremor() -> Scenario:
         "head_tremor_3hz",
         "the head trembles, 3 Hz, 1.5 degrees to either side, and the eyes stay where they look",
         PRELUDE_S + 3.0,
-        frozenset((NYSTAGMUS,)),
+        frozenset((TREMOR,)),
         act,
         nystagmus_hz=frequency_hz,
     )
@@ -487,6 +506,7 @@ def _make() -> dict[str, Scenario]:
         _head_tilt(),
         _head_turns(),
         _tremor(),
+        _vertical(),
     ]
     return {scenario.name: scenario for scenario in scenarios}
 
