@@ -45,9 +45,8 @@ _DEPTH_GATE = Gate(noise=10.0, hold=0.15)  # mm
 # patients: -.00 to .03 and .09 to .11, of which bowing, as they do too, takes back a part).
 _CARRIED_MM_A_DEG = np.array([0.0155, 0.07])
 _USUAL_TIME_CONSTANT_S = 15.0
-# Between lids that close, irises are not seen well: lids are closing that are open by less than
-# this
-# share of what they were just now. Those that follow a gaze down are believed soon after.
+# Between lids that close irises are not seen well. Lids close that are open by less than this share
+# of what they were just now; those that follow a gaze down are believed soon after.
 _CLOSING_SHARE, _JUST_NOW_S = 0.85, 0.4
 
 
