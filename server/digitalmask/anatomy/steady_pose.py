@@ -40,7 +40,7 @@ _UNKNOWN_MM = 0.15
 # A place of the skin that goes another way by more than this (a brow that is raised) has less say.
 _OUTLIER_MM = 0.45
 _ROUNDS = 3
-_DEPTH_GATE = Gate(noise=10.0, hold=0.15)  # mm
+_DEPTH_GATE = Gate(noise=3.0, hold=0.15)  # mm
 # How far the points go with the eyes, in millimetres a degree across and up (ten simulated
 # patients: -.00 to .03 and .09 to .11, of which bowing, as they do too, takes back a part).
 _CARRIED_MM_A_DEG = np.array([0.0155, 0.07])
