@@ -94,7 +94,7 @@ def carried(pitch_deg: list[float], opening_mm: list[float]) -> Floats:
         flow = SkinFlow(POINTS, seen_px(pose()), seen_px(pose())) if number else None
         told = Pose(pose().rotation, pose().translation_mm + [0.0, 0.07 * pitch, 0.0])
         made.append(steady(told, flow, PINHOLE, SHAPE, number / RATE).translation_mm[1])
-        steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), number / RATE)
+        steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), 1.0, number / RATE)
     return np.array(made) - 4.0
 
 
@@ -109,7 +109,7 @@ def test_what_is_seen_between_closing_lids_does_not_move_the_head() -> None:
     for number, (pitch, opening) in enumerate([(0.0, 9.0)] * 60 + [(-20.0, 4.0)] * 4):
         flow = SkinFlow(POINTS, seen_px(pose()), seen_px(pose())) if number else None
         made = steady(pose(), flow, PINHOLE, SHAPE, number / RATE)
-        steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), number / RATE)
+        steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), 1.0, number / RATE)
     assert abs(made.translation_mm[1] - 4.0) < 0.02
 
 

@@ -185,7 +185,8 @@ class MaskEstimator:
             )
             for side, (outline, reading) in enumerate(zip(outlines, readings, strict=True))
         )
-        self._steady_pose.learn_gaze(right, left, at_s)
+        sure = min(outline.iris_sure for outline in outlines)
+        self._steady_pose.learn_gaze(right, left, sure, at_s)
         expression = self._expression_filter(self._expression, at_s)
         return MaskState(
             captured_at_s=at_s,

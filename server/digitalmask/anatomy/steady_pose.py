@@ -130,14 +130,17 @@ class SteadyPose:
         self._pose = Pose(rotation, np.append(held[:2] + off_mm, depth))
         return self._pose
 
-    def learn_gaze(self, right: EyeState, left: EyeState, at_s: float) -> None:
-        """How both eyes are in this frame, for the pose of the next one."""
+    def learn_gaze(self, right: EyeState, left: EyeState, sure: float, at_s: float) -> None:
+        """How both eyes are in this frame, for the pose of the next one. sure: from 0 to 1, that
+        the irises are where they were found.
+        """
         eyes = (right, left)
         opening = np.array([sum(eye.upper_lid_mm[1] - eye.lower_lid_mm[1] for eye in eyes)])
         if opening < _CLOSING_SHARE * self._opening(opening, at_s):
             return
         gaze_deg = np.array([(eye.gaze_yaw_deg, eye.gaze_pitch_deg) for eye in eyes]).mean(axis=0)
-        self._aside_deg = gaze_deg - self._usual_gaze(gaze_deg, at_s)
+        aside_deg = gaze_deg - self._usual_gaze(gaze_deg, at_s)
+        self._aside_deg = self._aside_deg + sure * (aside_deg - self._aside_deg)
 
 
 @compiled("f8[::1](f8[:,::1], f8[::1], f8[:,::1], f8[:,::1])")
