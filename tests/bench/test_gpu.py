@@ -12,6 +12,7 @@ from digitalmask.bench.gpu import faults, measure
 from digitalmask.bench.gpu_check import Check, run_all
 from digitalmask.cuda import Gpu, gpus
 from digitalmask.opengl import EglDevice
+from digitalmask.simulation.scenarios import SCENARIOS
 
 QUIET = {"gaze_error_deg_median": 4.19, "lid_jitter_mm": 0.044, "mrd1_error_mm_median": None}
 
@@ -59,7 +60,7 @@ def test_on_a_gpu_everything_is_checked_and_the_aims_are_told() -> None:
     assert found["ok"]
     assert found["not_checked"] == []
     assert set(found["gpu"]["aims"].values()) == {True}
-    assert len(found["truth"]["cuda"]) == len(found["truth"]["cpu"]) == 25
+    assert len(found["truth"]["cuda"]) == len(found["truth"]["cpu"]) == len(SCENARIOS)
     assert found["rooms"] == {"rooms": 40}
 
 
