@@ -62,7 +62,6 @@ _OFFSET_TIME_CONSTANT_S = 4.0
 _OFFSET_LIMIT_MM = 30.0
 
 # Noise at rest, measured on quiet stretches of the test videos at 480 to 720 pixels.
-# The pose is steadied before the eyes are read from it: its noise would be theirs.
 _OFFSET_GATE = Gate(noise=0.6)  # mm
 _GAZE_GATE = Gate(noise=0.2, hold=0.4)  # degrees; that of each frame is known better
 _LID_GATE = Gate(noise=0.06)  # mm; the same

@@ -28,6 +28,11 @@ class Gate:
     knee: float = 3.0
 
 
+def frames_between(before_s: float, at_s: float) -> float:
+    """How many frames of 1/30 s a filter steps on from one moment to another; within a second."""
+    return min(max((at_s - before_s) * 30.0, 0.1), 30.0)
+
+
 class GatedFilter:
     """An exponential average that opens as the innovation exceeds the noise.
 
@@ -58,7 +63,7 @@ class GatedFilter:
             self._value = np.array(measured, np.float64)
         else:
             gate = self._gate
-            frames = min(max((at_s - self._at_s) * 30.0, 0.1), 30.0)
+            frames = frames_between(self._at_s, at_s)
             knee = gate.knee * (noise or gate.noise)
             self._value = _gated(self._value, measured, knee, gate.hold, frames)
         self._at_s = at_s

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.anatomy.pose import Pinhole, Pose, turn, turn_vector
-from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
+from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean, frames_between
 from digitalmask.compiled import compiled
 from digitalmask.mask_state import EyeState
 from digitalmask.tracking.observation import SkinFlow
@@ -103,7 +103,7 @@ class SteadyPose:
         """
         carried = np.append(_CARRIED_MM_A_DEG * self._aside_deg, 0.0)
         pose = Pose(pose.rotation, pose.translation_mm - pose.rotation @ carried)
-        before, frames = self._pose, min(max((at_s - self._at_s) * 30.0, 0.1), 30.0)
+        before, frames = self._pose, frames_between(self._at_s, at_s)
         depth = self._depth(pose.translation_mm[2:], at_s)
         self._at_s = at_s
         if before is None:

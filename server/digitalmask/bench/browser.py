@@ -113,7 +113,7 @@ async def measure_browsers(film: Film, seconds: float, mime_type: str = "") -> d
 def delays_ms(
     captured_ms: Sequence[float], sent_at: Sequence[tuple[float, int]], shown: Sequence[Shown]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """From capture to each of a shown frame's three moments, (frames, 3), none before the last one.
+    """From capture to each of a shown frame's three moments, (frames, 3), in order.
 
     captured_ms: when the camera captured each frame. sent_at: a moment and its frame number, as
     the sender says. A frame that is shown again, has no number or was captured before the first

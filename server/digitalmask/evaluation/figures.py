@@ -155,8 +155,12 @@ def worst(name: str, values: Sequence[float]) -> float:
     if name.startswith(("nystagmus_gain", "blink_recall", "blink_precision")):
         return min(values)
     if name.startswith("tremor_gain"):
-        return max(values, key=lambda gain: abs(gain - 1))
+        return _farthest_from_one(values)
     return max(values, key=abs)
+
+
+def _farthest_from_one(gains: Sequence[float]) -> float:
+    return max(gains, key=lambda gain: abs(gain - 1))
 
 
 def rotation_between_deg(one: Floats, other: Floats) -> Floats:
@@ -270,7 +274,7 @@ def _oscillating(name: str, truth: Truth, seen: Seen, hertz: float) -> Figures:
         gains.append(abs(shown) / abs(real))
         lags_ms.append(-float(np.angle(shown / real)) / (2 * np.pi * hertz) * 1e3)
     return {
-        f"{name}_gain": max(gains, key=lambda gain: abs(gain - 1)),
+        f"{name}_gain": _farthest_from_one(gains),
         f"{name}_lag_ms": max(lags_ms, key=abs),
     }
 

@@ -315,34 +315,18 @@ def _blinks() -> Scenario:
     )  # fmt: skip
 
 
-def _pendular(frequency_hz: int, amplitude_deg: int) -> Scenario:
-    """Horizontal, of both eyes together; the amplitude is from the middle to one side."""
+def _pendular(frequency_hz: int, amplitude_deg: int, vertical: bool = False) -> Scenario:
+    """Both eyes together, across or up and down; the amplitude is from the middle to one side."""
 
     def act(t_s: float, pose: PatientPose) -> PatientPose:
-        yaw = amplitude_deg * math.sin(2 * math.pi * frequency_hz * t_s)
-        return replace(pose, right=_turned(pose.right, yaw), left=_turned(pose.left, yaw))
+        angle = amplitude_deg * math.sin(2 * math.pi * frequency_hz * t_s)
+        by = (0.0, angle) if vertical else (angle, 0.0)
+        return replace(pose, right=_turned(pose.right, *by), left=_turned(pose.left, *by))
 
+    way, sides = ("vertical_", "up and down") if vertical else ("", "to either side")
     return Scenario(
-        f"nystagmus_{frequency_hz}hz_{amplitude_deg}deg",
-        f"pendular nystagmus, {frequency_hz} Hz, {amplitude_deg} degrees to either side",
-        PRELUDE_S + 3.0,
-        frozenset((NYSTAGMUS,)),
-        act,
-        nystagmus_hz=float(frequency_hz),
-    )
-
-
-def _vertical() -> Scenario:
-    frequency_hz, amplitude_deg = 3, 3.0
-
-    def act(t_s: float, pose: PatientPose) -> PatientPose:
-        pitch = amplitude_deg * math.sin(2 * math.pi * frequency_hz * t_s)
-        right, left = _turned(pose.right, pitch=pitch), _turned(pose.left, pitch=pitch)
-        return replace(pose, right=right, left=left)
-
-    return Scenario(
-        "nystagmus_vertical_3hz_3deg",
-        "pendular nystagmus, 3 Hz, 3 degrees up and down",
+        f"nystagmus_{way}{frequency_hz}hz_{amplitude_deg}deg",
+        f"pendular nystagmus, {frequency_hz} Hz, {amplitude_deg} degrees {sides}",
         PRELUDE_S + 3.0,
         frozenset((NYSTAGMUS,)),
         act,
@@ -506,7 +490,7 @@ def _make() -> dict[str, Scenario]:
         _head_tilt(),
         _head_turns(),
         _tremor(),
-        _vertical(),
+        _pendular(3, 3, vertical=True),
     ]
     return {scenario.name: scenario for scenario in scenarios}
 

@@ -1,9 +1,9 @@
 """How the skin between and beside the eyes moved since the last frame, below a pixel.
 
-The landmark network moves the whole face with the irises: by a sixth of their way in some people
-(simulated patients), which takes that much off a nystagmus. The picture of the skin does not. So it
-is compared with what it was a frame ago (Lucas-Kanade, in OpenCV): a hundredth of a pixel off, and
-nothing with the irises.
+The landmark network moves the whole face with the irises: in some people by a sixth of their way
+across, in all by half of it up and down (simulated patients), which takes that much off a
+nystagmus. The picture of the skin does not. So it is compared with what it was a frame ago
+(Lucas-Kanade, in OpenCV): a hundredth of a pixel off, and nothing with the irises.
 
 It is looked at where there is something to see, at brows, nose and the corners of the eyes: on a
 smooth cheek the shading is seen, which stays where it is when the head turns.
