@@ -23,6 +23,8 @@ from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.pipeline import Masker
 from digitalmask.relay import push as pushing
 from digitalmask.relay import push_sources
+from digitalmask.relay.demo import play_file
+from digitalmask.relay.film import open_film
 from digitalmask.relay.forwarded_mask import ForwardedMask
 from digitalmask.relay.invitations import Role
 from digitalmask.relay.push import PushSource, push
@@ -196,6 +198,35 @@ async def test_a_film_is_sent_masked_with_its_sound_until_it_ends(tmp_path: Path
     source.close()
 
 
+async def test_a_film_begins_anew_when_it_has_ended(tmp_path: Path) -> None:
+    picture, sound = open_film(write_film(tmp_path / "the patient's film.mp4", 0.5), True)
+    assert sound is not None
+    times_s: list[float] = []
+    async with asyncio.timeout(8):
+        for _ in range(40):
+            frame = await picture.recv()
+            assert isinstance(frame, av.VideoFrame)
+            assert frame.time is not None
+            times_s.append(frame.time)
+        for _ in range(60):  # 20 ms each
+            await sound.recv()
+    assert np.allclose(np.diff(times_s), 1 / 30, atol=0.012)
+    picture.stop()
+    sound.stop()
+
+
+async def test_a_film_plays_the_patient_of_a_demonstration_beyond_its_end(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "film.mp4", 0.5)
+    async with running_relay(tmp_path) as service:
+        url = f"{service.url}/whip/{service.room}"
+        task = asyncio.create_task(play_file(path, url, service.token(Role.PATIENT)))
+        await asyncio.sleep(3.0)
+        async with service.viewer(service.token(Role.DOCTOR)) as viewer:
+            assert await colour_of(await track_of(viewer, "video"), GREEN)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_camera_is_sent_masked_and_one_that_goes_is_waited_for(tmp_path: Path) -> None:
     camera, opened = Camera(), 0
     lines: list[str] = []
@@ -231,8 +262,9 @@ def test_half_a_link_is_refused(link: str) -> None:
 def test_what_is_no_film_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "note.mp4").write_text("none")
     for path in (tmp_path / "note.mp4", tmp_path / "missing.mp4"):
-        with pytest.raises(MediaError, match="cannot be read as a video"):
-            film(path, over_and_over=False)
+        for over_and_over in (False, True):
+            with pytest.raises(MediaError, match="cannot be read as a video"):
+                film(path, over_and_over)
 
 
 async def test_a_service_that_takes_little_is_sent_less_by_the_relay() -> None:

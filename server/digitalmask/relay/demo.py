@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from aiortc import MediaStreamTrack
-from aiortc.contrib.media import MediaPlayer
 from av import AudioFrame, VideoFrame
 
-from digitalmask.errors import MediaError
+from digitalmask.relay.film import open_film
 from digitalmask.relay.whip_client import WhipClient
 
 _FRAME_RATE = 30
@@ -22,15 +21,13 @@ _AUDIO_SAMPLES = _AUDIO_RATE // 50
 
 async def play_file(path: Path, url: str, token: str) -> None:
     """Play a video over and over as the patient, until cancelled."""
+    tracks = tuple(track for track in open_film(path, over_and_over=True) if track is not None)
     try:
-        player = MediaPlayer(str(path), loop=True)
-    except Exception as error:  # PyAV's errors have several bases
-        raise MediaError(f"{path} cannot be played as a patient: {error}") from error
-    if player.video is None:
-        raise MediaError(f"{path} has no video in it")
-    tracks = tuple(track for track in (player.video, player.audio) if track is not None)
-    async with WhipClient(url, token, tracks):
-        await asyncio.Event().wait()
+        async with WhipClient(url, token, tracks):
+            await asyncio.Event().wait()
+    finally:
+        for track in tracks:
+            track.stop()
 
 
 async def play_simulated_patient(url: str, token: str) -> None:

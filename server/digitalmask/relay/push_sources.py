@@ -1,7 +1,6 @@
 """Whose mask is pushed: a room of a running relay, a film, a webcam."""
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import jwt
 from aiortc import MediaStreamTrack
-from aiortc.contrib.media import MediaPlayer
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 from yarl import URL
@@ -18,13 +16,13 @@ from yarl import URL
 from digitalmask.errors import (
     ConfigurationError,
     InvitationError,
-    MediaError,
     SignallingError,
 )
 from digitalmask.media.live_source import OpenCamera, hand_on_frames
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.voice import VoiceWay
 from digitalmask.pipeline import FrameMasker, LivePipeline
+from digitalmask.relay.film import open_film
 from digitalmask.relay.forwarded_mask import ForwardedMask
 from digitalmask.relay.invitations import Role
 from digitalmask.relay.masked_video import MaskedVideo, MaskedVideoTrack
@@ -166,24 +164,23 @@ class LocalSource:
 
 def film(path: Path, over_and_over: bool) -> Play:
     """A video with its sound, at its own pace. Errors: MediaError where it cannot be read."""
-    try:
-        player = MediaPlayer(str(path), loop=over_and_over)
-    except Exception as error:  # PyAV's errors have several bases
-        raise MediaError(f"{path} cannot be read as a video") from error
-    picture = player.video
-    if picture is None:
-        raise MediaError(f"{path} has no video in it")
+    picture, sound = open_film(path, over_and_over)
 
     async def play(submit: Submit, voice: Voice) -> None:
-        if player.audio is not None:
-            voice.take_from(player.audio)
-        with contextlib.suppress(MediaStreamError):
+        if sound is not None:
+            voice.take_from(sound)
+        try:
             while True:
                 frame = await picture.recv()
                 if isinstance(frame, VideoFrame):
                     read = await asyncio.to_thread(read_frame, frame, time.monotonic())
                     if read is not None:
                         submit(read)
+        except MediaStreamError:
+            pass  # its end
+        finally:
+            for track in filter(None, (picture, sound)):
+                track.stop()
 
     return play
 
