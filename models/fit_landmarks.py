@@ -44,7 +44,11 @@ _SIZE = (640, 480)
 _VIEWS = 8
 _STRENGTH = 0.85
 _SEED = 77_000
-_RIGID_POINTS = 110
+# So many of the quietest points tell the pose, but for those that go with the eyes by more than
+# this: the network carries a part of the face along with the irises, up and down most.
+_QUIET_POINTS = 300
+_CARRIED_MM_A_DEG = 0.04
+_OPEN_MM = 5.0
 _TOLD = 10
 _FREE = 10.0
 # The turn is read from every frame, and a real face moves as no drawing does; how far apart the
@@ -68,8 +72,9 @@ _AROUND_EYES = np.array(
 class Sightings:
     """What the network said of the drawings, and the truth of them.
 
-    person: (n,) index. points_px: (n, 478, 2). scores: (n, 52). rotation: (n, 3, 3) and place_mm:
-    (n, 3), of the head in the camera's frame. still: (n,) whether the face is at rest but for the
+    person: (n,) index. points_px: (n, 478, 2). rotation: (n, 3, 3) and place_mm:
+    (n, 3), of the head in the camera's frame. gaze_deg: (n, 2), yaw and pitch, the mean of both
+    eyes. opening_mm: (n,), of the narrower one. still: (n,) whether the face is at rest but for the
     eyes. pivots_mm: (people, 2, 3), the eyes' centres of rotation in the head frame.
     """
 
@@ -77,6 +82,8 @@ class Sightings:
     points_px: Floats
     rotation: Floats
     place_mm: Floats
+    gaze_deg: Floats
+    opening_mm: Floats
     still: NDArray[np.bool_]
     pivots_mm: Floats
 
@@ -184,9 +191,8 @@ def draw_people(
 def look_at(people: Iterable[tuple[int, Person]]) -> Sightings:
     """Draw everybody in several poses and ask the network."""
     tracker = FaceTracker(load_networks("cpu"))
-    rows: dict[str, list[Any]] = {
-        name: [] for name in ("person", "points_px", "rotation", "place_mm", "still")
-    }
+    rows: dict[str, list[Any]] = {one.name: [] for one in fields(Sightings)}
+    del rows["pivots_mm"]
     pivots: list[Floats] = []
     for number, person in tqdm(people, desc="people", mininterval=5):
         random = np.random.default_rng((_SEED, number, 1))
@@ -206,6 +212,10 @@ def look_at(people: Iterable[tuple[int, Person]]) -> Sightings:
             rows["points_px"].append(seen.points[:, :2])
             rows["rotation"].append(head_rotation(pose))
             rows["place_mm"].append(head_place_mm(pose))
+            eyes = (pose.right, pose.left)
+            gaze = [(eye.gaze_yaw_deg, eye.gaze_pitch_deg) for eye in eyes]
+            rows["gaze_deg"].append(np.mean(gaze, axis=0))
+            rows["opening_mm"].append(min(eye.upper_lid_mm - eye.lower_lid_mm for eye in eyes))
             rows["still"].append(still)
         drawing.close()
         pivots.append(person.eye_centres_mm + (0, 0, PIVOT_FORWARD_MM))
@@ -300,12 +310,17 @@ def learn(seen: Sightings, people: NDArray[np.int64]) -> LandmarkModel:
         log_variance = _lowered_log((left**2).mean(axis=-1), terms[rows])
         weight = 1.0 / (left**2).mean(axis=(0, 2))
 
-    quiet = np.argsort((left**2).mean(axis=(0, 2)))[:_RIGID_POINTS]
+    quiet = np.argsort((left**2).mean(axis=(0, 2)))[:_QUIET_POINTS]
+    open_eyed = seen.opening_mm[rows] > _OPEN_MM
+    gaze = np.column_stack([seen.gaze_deg[rows], np.ones(len(rows))])[open_eyed]
+    carried = np.linalg.lstsq(gaze, left[open_eyed].reshape(len(gaze), -1), rcond=None)[0][:2]
+    carried = np.linalg.norm(carried.reshape(2, POINTS, 2), axis=(0, 2))
+    goes = np.flatnonzero(carried > _CARRIED_MM_A_DEG)
     model = LandmarkModel(
         mean_mm=mean,
         bias_mm=bias,
         log_variance=log_variance,
-        rigid=np.setdiff1d(quiet, np.concatenate([LID_POINTS, _AROUND_EYES])),
+        rigid=np.setdiff1d(quiet, np.concatenate([goes, LID_POINTS, _AROUND_EYES])),
         usual_rest_mm=np.zeros((POINTS, 2)),
         constant=np.zeros((_TOLD, len(terms[0]))),
         told=np.zeros((3, _TOLD, 2 * POINTS)),

@@ -1,6 +1,5 @@
 """From one observation after another to the state of the mask."""
 
-from dataclasses import replace
 from math import copysign, degrees, radians, sin
 
 import numpy as np
@@ -24,6 +23,7 @@ from digitalmask.anatomy.head_fit import HeadFit
 from digitalmask.anatomy.hirschberg import Hirschberg
 from digitalmask.anatomy.lid_contour import LidContour
 from digitalmask.anatomy.pose import Pinhole, Pose
+from digitalmask.anatomy.pupils import Pupils
 from digitalmask.anatomy.rest import RestReading
 from digitalmask.anatomy.smoothing import Gate, GatedFilter, SlowMean
 from digitalmask.anatomy.steady_pose import SteadyPose
@@ -75,7 +75,6 @@ _EDGE_NOISE_PX, _POINT_NOISE_PX = 0.02, 0.25
 _FREE_DEG, _FAR_SHARE, _FARTHEST_DEG = 25.0, 0.6, 50.0
 # Between narrower lids the iris is not seen: the eye looks on where it looked.
 _SEEING_MM = 2.0
-_PUPIL_TIME_CONSTANT_S = 0.4
 
 # The lid points of the network stay apart on a closed eye; its blink score tells. Between these
 # scores the aperture is drawn in to nothing.
@@ -116,7 +115,7 @@ class MaskEstimator:
         self._offset_filter = GatedFilter(_OFFSET_GATE)
         self._gaze_filters = (GatedFilter(_GAZE_GATE), GatedFilter(_GAZE_GATE))
         self._lid_filters = (GatedFilter(_LID_GATE), GatedFilter(_LID_GATE))
-        self._pupils = (SlowMean(_PUPIL_TIME_CONSTANT_S), SlowMean(_PUPIL_TIME_CONSTANT_S))
+        self._pupils = Pupils()
         self._expression_filter = GatedFilter(_EXPRESSION_GATE)
         self.reset()
 
@@ -137,7 +136,7 @@ class MaskEstimator:
             *self._gaze_filters,
             *self._lid_filters,
             *self._lid_contours,
-            *self._pupils,
+            self._pupils,
             self._expression_filter,
         ):
             memory.reset()
@@ -178,11 +177,13 @@ class MaskEstimator:
         ]
         self._fixation(still, readings, scale, at_s)
         self._hirschberg(still, centres, readings, observation.reflexes, scale, at_s)
+        pupils_mm = self._pupils(
+            [share and share * IRIS_DIAMETER_MM for share in (eye.pupil_share for eye in outlines)],
+            at_s,
+        )
         right, left = (
-            self._eye_state(
-                side, outline, reading, float(observation.blendshapes[_BLINK_SCORES[side]]), at_s
-            )
-            for side, (outline, reading) in enumerate(zip(outlines, readings, strict=True))
+            self._eye_state(side, *eye, float(observation.blendshapes[_BLINK_SCORES[side]]), at_s)
+            for side, eye in enumerate(zip(outlines, readings, pupils_mm, strict=True))
         )
         sure = min(outline.iris_sure for outline in outlines)
         self._steady_pose.learn_gaze(right, left, sure, at_s)
@@ -220,7 +221,13 @@ class MaskEstimator:
         return self._neutral(places - self._basis.displacement_mm(expression), at_s)
 
     def _eye_state(
-        self, side: int, outline: EyeOutline, reading: EyeReading, blink: float, at_s: float
+        self,
+        side: int,
+        outline: EyeOutline,
+        reading: EyeReading,
+        pupil_mm: float,
+        blink: float,
+        at_s: float,
     ) -> EyeState:
         mm_a_pixel = IRIS_DIAMETER_MM / 2 / outline.iris_radius_px
         # What edges say stands; the network's points are off, and stay apart on a closed eye.
@@ -243,17 +250,14 @@ class MaskEstimator:
             at_s,
             _noise_px(outline.lids_sure) * mm_a_pixel,
         )
-        pupil = self._pupils[side]
-        if outline.pupil_share is not None:
-            pupil(np.array([outline.pupil_share * IRIS_DIAMETER_MM]), at_s)
         high, low = self._lid_contours[side](lids.reshape(2, 3), at_s).tolist()
-        state = EyeState(
+        return EyeState(
             gaze_yaw_deg=float(gaze[0]),
             gaze_pitch_deg=float(gaze[1]),
             upper_lid_mm=(high[0], high[1], high[2]),
             lower_lid_mm=(low[0], low[1], low[2]),
+            pupil_mm=pupil_mm,
         )
-        return state if pupil.value is None else replace(state, pupil_mm=float(pupil.value[0]))
 
     def _offset(self, pose: Pose, at_s: float) -> tuple[float, float]:
         """How far the head is from where it mostly is, in its own millimetres."""

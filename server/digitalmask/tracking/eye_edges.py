@@ -43,8 +43,10 @@ _SOUGHT_STEP, _SOUGHT_ACROSS, _SOUGHT_DOWN, _SOUGHT_LEAST = 0.16, 6, 4, 0.3
 _RIM, _FULL_RIM = 0.16, 40.0
 _FAR_COST, _BETTER = 120.0, 220.0
 _LEAST_PUPIL_RISE = 12.0  # of 255, from the pupil to the iris
-# Of the iris' radius, where the pupil's edge is looked for.
+# Of the iris' radius, where the pupil's edge is looked for, and between which it may lie: from 2 to
+# 8 mm wide. What seems wider is the limbus.
 _PUPIL_FIRST, _PUPIL_STEP, _PUPIL_STEPS = 0.1, 0.03, 26
+_PUPIL_LEAST, _PUPIL_MOST = 0.17, 0.69
 
 
 @compiled("void(u1[:,:,::1], f4[:,::1])")
@@ -284,7 +286,7 @@ def _find_pupil(
     profile = np.array([np.median(values[step, :count]) for step in range(_PUPIL_STEPS)])
     top, rise = _peak(profile[1:] - profile[:-1])
     share = _PUPIL_FIRST + _PUPIL_STEP * (top + 0.5)
-    return share if rise >= _LEAST_PUPIL_RISE and 0.17 < share < 0.75 else np.nan
+    return share if rise >= _LEAST_PUPIL_RISE and _PUPIL_LEAST < share < _PUPIL_MOST else np.nan
 
 
 @compiled("UniTuple(f8, 5)(f4[:,::1], f8[:,:,::1], f8[::1], f8, f8[:,::1])")
