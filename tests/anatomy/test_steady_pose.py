@@ -101,9 +101,9 @@ def carried(pitch_deg: list[float], opening_mm: list[float], mm_a_deg: float) ->
 
 
 def test_eyes_that_look_up_for_long_do_not_lift_the_head() -> None:
-    lifted = carried([0.0] * 90 + [15.0] * 45, [9.0] * 135, 0.03)
-    assert np.abs(lifted).max() < 0.17  # of 0.45
-    assert abs(lifted[100:].mean()) < 0.1
+    lifted = carried([0.0] * 90 + [15.0] * 45, [9.0] * 135, 0.07)
+    assert np.abs(lifted).max() < 0.4  # of 1.05
+    assert abs(lifted[100:].mean()) < 0.25
 
 
 def test_what_is_seen_between_closing_lids_does_not_move_the_head() -> None:
