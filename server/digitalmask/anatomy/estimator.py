@@ -177,10 +177,7 @@ class MaskEstimator:
         ]
         self._fixation(still, readings, scale, at_s)
         self._hirschberg(still, centres, readings, observation.reflexes, scale, at_s)
-        pupils_mm = self._pupils(
-            [share and share * IRIS_DIAMETER_MM for share in (eye.pupil_share for eye in outlines)],
-            at_s,
-        )
+        pupils_mm = self._pupils([_pupil_mm(outline) for outline in outlines], at_s)
         right, left = (
             self._eye_state(side, *eye, float(observation.blendshapes[_BLINK_SCORES[side]]), at_s)
             for side, eye in enumerate(zip(outlines, readings, pupils_mm, strict=True))
@@ -267,6 +264,11 @@ class MaskEstimator:
             _OFFSET_LIMIT_MM * np.tanh(moved / _OFFSET_LIMIT_MM), at_s
         ).tolist()
         return x, y
+
+
+def _pupil_mm(outline: EyeOutline) -> float | None:
+    share = outline.pupil_share
+    return None if share is None else share * IRIS_DIAMETER_MM
 
 
 def _within_reach(gaze_deg: Floats) -> Floats:

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from digitalmask.anatomy.smoothing import SlowMean, frames_between
+from digitalmask.mask_state import EyeState
 
-_USUAL_MM = 4.0
+_USUAL_MM = EyeState().pupil_mm
 _TIME_CONSTANT_S = 0.4
 _SEEN_TIME_CONSTANT_S = 1.0
 # Seen in less than the first share of the frames it is not believed, from the second on wholly. A
