@@ -1,19 +1,20 @@
 """Observations of the canonical head with known truth: what a perfect network would report."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from digitalmask.anatomy.head_fit import HeadFit, upright_view
-from digitalmask.anatomy.pose import Pose
+from digitalmask.anatomy.pose import Pinhole, Pose
 from digitalmask.assets.head import Head
 from digitalmask.assets.landmark_model import LandmarkModel, load_landmark_model
 from digitalmask.mask_state import EXPRESSIONS
 from digitalmask.tracking.observation import (
     LEFT_EYE,
     RIGHT_EYE,
+    EyeOutline,
     FaceObservation,
     points_outline,
 )
@@ -56,6 +57,14 @@ def _eyes_of_average(model: LandmarkModel) -> Floats:
     """(2, 3) where the model takes the average head's eyes to be, seen from straight ahead."""
     surface = _as_seen(model, Pose(np.eye(3), np.array([0.0, 0.0, -600.0])))
     return HeadFit(model)(surface[:, :2] / -surface[:, 2:], 0.0).eye_centres_mm
+
+
+def eyes_of(shape_mm: Floats, pinhole: Pinhole, pose: Pose, sure: float = 1.0) -> list[EyeOutline]:
+    """The lids of a head with its points at `shape_mm` that stands so; no irises."""
+    places = np.vstack([pose.apply(shape_mm), np.tile(pose.apply(shape_mm[:1]), (10, 1))])
+    slopes = places[:, :2] / -places[:, 2:]
+    points = pinhole.centre_px + pinhole.focal_px * slopes * [1.0, -1.0]
+    return [replace(points_outline(points, eye), lids_sure=sure) for eye in EYES]
 
 
 def observe(

@@ -74,7 +74,7 @@ def test_a_squint_that_is_one_stays(squint_deg: float, light: tuple[float, float
 def test_an_eye_that_stands_higher_is_seen_to_and_one_that_does_not_is_not() -> None:
     for truth_deg, read_deg in ((6.0, 0.0), (0.0, 5.0)):
         hirschberg, seen = Hirschberg(), reflexes(0.0, 0.0, light=LAMP, right_up_deg=truth_deg)
-        for frame in range(90):
+        for frame in range(120):
             right_mm, left_mm = hirschberg.shifts_mm[:, 1]
             right = looks(0.0, read_deg - right_mm / MM_A_DEGREE)
             left = looks(0.0, -left_mm / MM_A_DEGREE)
@@ -107,9 +107,20 @@ def test_without_reflections_or_with_a_lid_down_nothing_is_told() -> None:
     assert watch((3.0, -3.0), reflexes(0.0, 0.0), open_mm=2.0) == (3.0, -3.0)
 
 
+def test_what_is_seen_now_and_then_is_not_believed() -> None:
+    for every, told in ((3, False), (1, True)):
+        hirschberg, readings = Hirschberg(), [looks(3.0), looks(-3.0)]
+        for frame in range(300):
+            seen = None if frame % every else reflexes(0.0, 0.0)
+            hirschberg(POSE, CENTRES, readings, seen, 1.0, frame / 30)
+        assert hirschberg.shifts_mm.any() == told
+
+
 def test_reset_forgets() -> None:
     hirschberg = Hirschberg()
-    hirschberg(POSE, CENTRES, [looks(3.0), looks(-3.0)], reflexes(0.0, 0.0), 1.0, 0.0)
+    for frame in range(60):
+        readings = [looks(3.0), looks(-3.0)]
+        hirschberg(POSE, CENTRES, readings, reflexes(0.0, 0.0), 1.0, frame / 30)
     assert hirschberg.shifts_mm.any()
     hirschberg.reset()
     assert not hirschberg.shifts_mm.any()

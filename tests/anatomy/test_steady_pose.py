@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from digitalmask.anatomy.eye_corners import EyeCorners
 from digitalmask.anatomy.pose import Pinhole, Pose, turn
 from digitalmask.anatomy.steady_pose import SteadyPose
 from digitalmask.assets.landmark_model import load_landmark_model
 from digitalmask.mask_state import EyeState
 from digitalmask.tracking.observation import SkinFlow
+from tests.anatomy.synthetic import eyes_of
 
 Floats = NDArray[np.float64]
 PINHOLE = Pinhole.of_frame(640, 480)
@@ -89,13 +91,16 @@ def looking(pitch_deg: float, opening_mm: float = 9.0) -> EyeState:
 
 def carried(pitch_deg: list[float], opening_mm: list[float], mm_a_deg: float) -> Floats:
     """How much higher than it is a still head is taken to be whose points go so far with eyes that
-    look up and down.
+    look up and down, with eyes whose corners stay.
     """
-    steady, made = SteadyPose(), []
+    steady, corners, made = SteadyPose(), EyeCorners(), []
+    eyes = eyes_of(SHAPE, PINHOLE, pose())
     for number, (pitch, opening) in enumerate(zip(pitch_deg, opening_mm, strict=True)):
         flow = SkinFlow(POINTS, seen_px(pose()), seen_px(pose())) if number else None
         told = Pose(pose().rotation, pose().translation_mm + [0.0, mm_a_deg * pitch, 0.0])
-        made.append(steady(told, flow, PINHOLE, SHAPE, number / RATE).translation_mm[1])
+        held = steady(told, flow, PINHOLE, SHAPE, number / RATE)
+        seen = corners(held, eyes, PINHOLE, SHAPE, number / RATE)
+        made.append(seen.translation_mm[1])
         steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), 1.0, number / RATE)
     return np.array(made) - 4.0
 

@@ -11,6 +11,7 @@ from digitalmask.anatomy.expression import (
     mirror_places,
     score_of,
 )
+from digitalmask.anatomy.eye_corners import EyeCorners
 from digitalmask.anatomy.eyes import (
     IRIS_DIAMETER_MM,
     LIMBUS_FROM_CENTRE_MM,
@@ -112,6 +113,7 @@ class MaskEstimator:
         self._scale = SlowMean(_SCALE_TIME_CONSTANT_S)
         self._place = SlowMean(_OFFSET_TIME_CONSTANT_S)
         self._steady_pose = SteadyPose()
+        self._corners = EyeCorners()
         self._offset_filter = GatedFilter(_OFFSET_GATE)
         self._gaze_filters = (GatedFilter(_GAZE_GATE), GatedFilter(_GAZE_GATE))
         self._lid_filters = (GatedFilter(_LID_GATE), GatedFilter(_LID_GATE))
@@ -132,6 +134,7 @@ class MaskEstimator:
             self._scale,
             self._place,
             self._steady_pose,
+            self._corners,
             self._offset_filter,
             *self._gaze_filters,
             *self._lid_filters,
@@ -165,6 +168,7 @@ class MaskEstimator:
 
         outlines = (observation.right_eye, observation.left_eye)
         still = self._steady_pose(pose, observation.skin_flow, pinhole, shape, at_s)
+        still = self._corners(still, outlines, pinhole, shape, at_s)
         centres = fitted.eye_centres_mm + self._fixation.shift_mm + self._hirschberg.shifts_mm
         measured = 0.5 * sum(
             iris_scale(still, pinhole, outline, centre)

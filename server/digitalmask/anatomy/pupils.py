@@ -10,49 +10,58 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from digitalmask.anatomy.smoothing import SlowMean, frames_between
+from digitalmask.anatomy.smoothing import Belief, SlowMean
 from digitalmask.mask_state import EyeState
 
 _USUAL_MM = EyeState().pupil_mm
 _TIME_CONSTANT_S = 0.4
-_SEEN_TIME_CONSTANT_S = 1.0
-# Seen in less than the first share of the frames it is not believed, from the second on wholly. A
-# patient who blinks often lets it be seen in four fifths.
-_DOUBTED, _BELIEVED = 0.4, 0.7
+# A patient who blinks often lets a pupil be seen in four fifths of the frames.
+_SEEN_TIME_CONSTANT_S, _DOUBTED, _BELIEVED = 1.0, 0.4, 0.7
+
+
+class _Pupil:
+    """One eye's."""
+
+    def __init__(self) -> None:
+        self._width = SlowMean(_TIME_CONSTANT_S)
+        self._belief = Belief(_SEEN_TIME_CONSTANT_S, _DOUBTED, _BELIEVED)
+        self.reset()
+
+    def reset(self) -> None:
+        self._width.reset()
+        self._belief.reset()
+        self._believed = 0.0
+
+    def see(self, width_mm: float | None, at_s: float) -> None:
+        self._believed = self._belief(width_mm is not None, at_s)
+        if width_mm is not None:
+            self._width(np.array([width_mm]), at_s)
+
+    def width_mm(self, otherwise_mm: float) -> float:
+        """As far as it is believed, the rest as `otherwise_mm`."""
+        width = self._width.value
+        if width is None:
+            return otherwise_mm
+        return otherwise_mm + self._believed * (float(width[0]) - otherwise_mm)
 
 
 class Pupils:
     """Both eyes' pupils. One thread at a time; `reset` when the patient changes."""
 
     def __init__(self) -> None:
-        self._widths = (SlowMean(_TIME_CONSTANT_S), SlowMean(_TIME_CONSTANT_S))
-        self.reset()
+        self._right, self._left = _Pupil(), _Pupil()
 
     def reset(self) -> None:
         """Forget the patient."""
-        self._seen = [0.0, 0.0]
-        self._at_s: float | None = None
-        for width in self._widths:
-            width.reset()
+        self._right.reset()
+        self._left.reset()
 
     def __call__(self, seen_mm: Sequence[float | None], at_s: float) -> tuple[float, float]:
         """Diameters in mm of the right and the left one; seen_mm: in this frame, None where not."""
-        frames = 1.0 if self._at_s is None else frames_between(self._at_s, at_s)
-        self._at_s = at_s
-        kept = (1.0 - 1.0 / (30.0 * _SEEN_TIME_CONSTANT_S)) ** frames
-        for side, width_mm in enumerate(seen_mm):
-            self._seen[side] = kept * self._seen[side] + (1.0 - kept) * (width_mm is not None)
-            if width_mm is not None:
-                self._widths[side](np.array([width_mm]), at_s)
-        right, left = self._belief(0), self._belief(1)
+        right, left = self._right, self._left
+        for pupil, width_mm in zip((right, left), seen_mm, strict=True):
+            pupil.see(width_mm, at_s)
         return (
-            self._width(0, right, self._width(1, left, _USUAL_MM)),
-            self._width(1, left, self._width(0, right, _USUAL_MM)),
+            right.width_mm(left.width_mm(_USUAL_MM)),
+            left.width_mm(right.width_mm(_USUAL_MM)),
         )
-
-    def _belief(self, side: int) -> float:
-        return min(max((self._seen[side] - _DOUBTED) / (_BELIEVED - _DOUBTED), 0.0), 1.0)
-
-    def _width(self, side: int, belief: float, otherwise_mm: float) -> float:
-        width = self._widths[side].value
-        return otherwise_mm if width is None else otherwise_mm + belief * (width[0] - otherwise_mm)

@@ -101,6 +101,31 @@ class SlowMean:
         return self._value.copy()
 
 
+class Belief:
+    """How far something is believed that should be seen in every frame: not at all while it is seen
+    in fewer than the share `doubted`, wholly from `believed` on. It begins as if never seen.
+    """
+
+    def __init__(self, time_constant_s: float, doubted: float, believed: float) -> None:
+        self._time_constant_s = time_constant_s
+        self._doubted, self._believed = doubted, believed
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all."""
+        self._seen = 0.0
+        self._at_s: float | None = None
+
+    def __call__(self, seen: bool, at_s: float) -> float:
+        """From 0 to 1, with this frame."""
+        frames = 1.0 if self._at_s is None else frames_between(self._at_s, at_s)
+        self._at_s = at_s
+        kept = (1.0 - 1.0 / (30.0 * self._time_constant_s)) ** frames
+        self._seen = kept * self._seen + (1.0 - kept) * seen
+        share = (self._seen - self._doubted) / (self._believed - self._doubted)
+        return min(max(share, 0.0), 1.0)
+
+
 class Correction:
     """A bounded correction, learned slowly from by how much its last value was still off.
 

@@ -7,9 +7,9 @@ draws it to itself the slower the less the skin moved: shading is seen to move l
 does, and how the head turned is known from the points alone.
 
 A gaze that is held draws the points along all the same, up and down by more than half of the
-irises' way: eyes that look up by 20 degrees would be drawn to look up by 12. That much is taken off
-what the points say, for a gaze beside the usual one: what the usual one does is in the head's
-shape.
+irises' way: eyes that look up by 20 degrees would be drawn to look up by 12. Much of that is taken
+off what the points say, for a gaze beside the usual one: what the usual one does is in the head's
+shape. The rest is seen by the corners of the eyes (`anatomy.eye_corners`).
 """
 
 from math import hypot
@@ -42,8 +42,9 @@ _OUTLIER_MM = 0.45
 _ROUNDS = 3
 _DEPTH_GATE = Gate(noise=3.0, hold=0.15)  # mm
 # How far the points go with the eyes, in millimetres a degree across and up (ten simulated
-# patients: -.00 to .03 and .09 to .11, of which bowing, as they do too, takes back a part).
-_CARRIED_MM_A_DEG = np.array([0.0155, 0.07])
+# patients: -.00 to .03 and .09 to .11, of which bowing, as they do too, takes back a part), less a
+# quarter that the corners of the eyes tell.
+_CARRIED_MM_A_DEG = np.array([0.012, 0.053])
 _USUAL_TIME_CONSTANT_S = 15.0
 # Between lids that close irises are not seen well. Lids close that are open by less than this share
 # of what they were just now; those that follow a gaze down are believed soon after.
