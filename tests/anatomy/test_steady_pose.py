@@ -90,8 +90,8 @@ def looking(pitch_deg: float, opening_mm: float = 9.0) -> EyeState:
 
 
 def carried(pitch_deg: list[float], opening_mm: list[float], mm_a_deg: float) -> Floats:
-    """How much higher than it is a still head is taken to be whose points go so far with eyes that
-    look up and down, with eyes whose corners stay.
+    """How much too high the eyes of a still head are taken to be whose points go so far with eyes
+    that look up and down. The eyes' corners stay.
     """
     steady, corners, made = SteadyPose(), EyeCorners(), []
     eyes = eyes_of(SHAPE, PINHOLE, pose())
@@ -99,8 +99,8 @@ def carried(pitch_deg: list[float], opening_mm: list[float], mm_a_deg: float) ->
         flow = SkinFlow(POINTS, seen_px(pose()), seen_px(pose())) if number else None
         told = Pose(pose().rotation, pose().translation_mm + [0.0, mm_a_deg * pitch, 0.0])
         held = steady(told, flow, PINHOLE, SHAPE, number / RATE)
-        seen = corners(held, eyes, PINHOLE, SHAPE, number / RATE)
-        made.append(seen.translation_mm[1])
+        shifts = corners(held, eyes, PINHOLE, SHAPE, number / RATE)
+        made.append(held.translation_mm[1] + shifts[:, 1].mean())
         steady.learn_gaze(looking(pitch, opening), looking(pitch, opening), 1.0, number / RATE)
     return np.array(made) - 4.0
 

@@ -168,8 +168,12 @@ class MaskEstimator:
 
         outlines = (observation.right_eye, observation.left_eye)
         still = self._steady_pose(pose, observation.skin_flow, pinhole, shape, at_s)
-        still = self._corners(still, outlines, pinhole, shape, at_s)
-        centres = fitted.eye_centres_mm + self._fixation.shift_mm + self._hirschberg.shifts_mm
+        centres = (
+            fitted.eye_centres_mm
+            + self._corners(still, outlines, pinhole, shape, at_s)
+            + self._fixation.shift_mm
+            + self._hirschberg.shifts_mm
+        )
         measured = 0.5 * sum(
             iris_scale(still, pinhole, outline, centre)
             for outline, centre in zip(outlines, centres, strict=True)

@@ -1,9 +1,12 @@
-"""The head's place as the corners of its eyes say.
+"""Where each eye is beside the head's pose, as its corners say.
 
 The landmark network moves all its points with brows and irises, and the pose goes along: an eye
 that stands still is then read to turn the other way, by 5.5 degrees a millimetre. The network that
 sees the eyes was taught where their corners are whatever lids, irises and brows do. Neither is
-right: where the corners move in the head that the pose has, the head goes half the way after them.
+right: where the corners of both eyes move in the head that the pose has, both eyes go half the way
+after them. Where one eye's move up and down otherwise than the other's (a grimace, a head that is
+turned and bowed) each goes its own way, but for small differences, which an iris at the corner
+makes. Across, corners go with their irises more, and a part of a nystagmus would be lost.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,9 @@ from digitalmask.tracking.observation import LEFT_EYE, RIGHT_EYE, EyeOutline
 Floats = NDArray[np.float64]
 
 _POINTS = np.array([RIGHT_EYE.medial, RIGHT_EYE.lateral, LEFT_EYE.medial, LEFT_EYE.lateral])
-_SHARE = 0.5
+_BOTH_SHARE = 0.5
+# Of a difference in height at most so much, half of that where it is a millimetre.
+_EACH_SHARE, _HALF_AT_MM = 0.8, 1.0
 _USUAL_TIME_CONSTANT_S = 20.0
 
 
@@ -30,9 +35,9 @@ class EyeCorners:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the patient; the next pose passes as it is."""
+        """Forget the patient."""
         self._usual.reset()
-        self._moved_mm = np.zeros(3)
+        self._shifts_mm = np.zeros((2, 3))
 
     def __call__(
         self,
@@ -41,19 +46,23 @@ class EyeCorners:
         pinhole: Pinhole,
         shape_mm: Floats,
         at_s: float,
-    ) -> Pose:
-        """The pose in this frame.
+    ) -> Floats:
+        """(2, 3) how far the right and the left eye's centre are in this frame from where they
+        usually are, in the head frame, model millimetres.
 
-        outlines: of the right and the left eye; while one is not seen by the network of the eyes
-        it stays with how the corners had moved. shape_mm: (468, 3) where the points are on this
-        head, whose depth alone counts.
+        outlines: of both eyes; while the network of the eyes does not see one of them, the last
+        shifts stand. shape_mm: (468, 3) where the points are on this head, whose depth alone
+        counts.
         """
         if all(outline.lids_sure > 0.0 for outline in outlines):
             corners_px = np.stack([eye.upper_px[end] for eye in outlines for end in (0, -1)])
             places = pose.seen_at(pinhole.slopes(corners_px), shape_mm[_POINTS])
-            middle = places.mean(axis=0)
-            self._moved_mm = middle - self._usual(middle, at_s)
-        # Along its depth nothing is seen of the head.
-        across = pose.rotation @ (_SHARE * self._moved_mm)
-        across[2] = 0.0
-        return Pose(pose.rotation, pose.translation_mm + across)
+            middles = places.reshape(2, 2, 3).mean(axis=1)
+            moved = middles - self._usual(middles, at_s)
+            shifts = np.tile(_BOTH_SHARE * moved.mean(axis=0), (2, 1))
+            apart = float(moved[1, 1] - moved[0, 1])
+            apart *= _EACH_SHARE * apart**2 / (apart**2 + _HALF_AT_MM**2)
+            shifts[:, 1] += [-apart / 2, apart / 2]
+            shifts[:, 2] = 0.0  # nothing is seen of it
+            self._shifts_mm = shifts
+        return self._shifts_mm
