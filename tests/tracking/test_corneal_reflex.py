@@ -18,8 +18,16 @@ def outline(centre: tuple[float, float], sure: float = 1.0, radius: float = RADI
     return EyeOutline(at, radius, lids, lids, at, radius, iris_sure=sure, lids_sure=1.0)
 
 
-def draw(spots: dict[tuple[float, float], list[tuple[float, float]]]) -> PatientFrame:
-    """Brown irises with pupils; spots by the middle of the iris, pixels beside it."""
+BRIGHT, FAINT = (250, 250, 250), (120, 120, 120)
+
+
+def draw(
+    spots: dict[tuple[float, float], list[tuple[float, float]]],
+    lights: tuple[tuple[int, int, int], ...] = (BRIGHT, BRIGHT),
+) -> PatientFrame:
+    """Brown irises with pupils; spots by the middle of the iris, pixels beside it. lights: of an
+    eye's spots, from the left in the right eye, from the right in the left.
+    """
     fine = 8
     picture = np.full((120 * fine, 280 * fine, 3), (190, 150, 130), np.uint8)
 
@@ -29,8 +37,10 @@ def draw(spots: dict[tuple[float, float], list[tuple[float, float]]]) -> Patient
     for x, y in (RIGHT, LEFT):
         disc(x, y, RADIUS, (90, 60, 40))
         disc(x, y, 2.4, (15, 12, 10))
-        for across, down in spots.get((x, y), []):
-            disc(x + across, y + down, 1.0, (250, 250, 250))
+        seen = spots.get((x, y), [])
+        turned = lights if (x, y) == RIGHT else lights[::-1]
+        for (across, down), light in zip(seen, turned, strict=False):
+            disc(x + across, y + down, 1.0, light)
     small = cv2.resize(picture, (280, 120), interpolation=cv2.INTER_AREA)
     return still(np.asarray(small, np.uint8))
 
@@ -43,6 +53,15 @@ def test_how_far_the_reflections_lie_apart(moved: tuple[float, float]) -> None:
     assert seen is not None
     np.testing.assert_allclose(seen.apart * RADIUS, moved, atol=0.15)
     np.testing.assert_allclose(seen.middle * RADIUS, np.mean(spots + there, axis=0), atol=0.5)
+
+
+def test_two_windows_of_which_each_eye_shows_another_one_brighter_say_nothing() -> None:
+    spots = [(-2.0, -2.2), (1.6, -2.2)]
+    seen = draw({RIGHT: spots, LEFT: spots}, (BRIGHT, FAINT))
+    assert find_reflexes(seen, outline(RIGHT), outline(LEFT)) is None
+    alike = find_reflexes(draw({RIGHT: spots, LEFT: spots}), outline(RIGHT), outline(LEFT))
+    assert alike is not None
+    np.testing.assert_allclose(alike.apart * RADIUS, 0.0, atol=0.15)
 
 
 def test_eyes_without_reflections_say_nothing() -> None:
