@@ -54,6 +54,11 @@ _OUTLINE = np.array(
     + [152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109]
 )
 _JAWLINE = np.array([365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136])
+# How far a mouth is open is seen between these; all around them lips and cheeks have more points.
+_INNER_LIPS = np.array(
+    [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191]
+)
+_INNER_LIPS_WEIGHT = 6.0
 _NEUTRAL_TIME_CONSTANT_S = 20.0
 _SCALE_TIME_CONSTANT_S = 10.0
 _REST_TIME_CONSTANT_S = 20.0
@@ -97,6 +102,7 @@ class MaskEstimator:
         weights = np.ones(_SURFACE)
         weights[_OUTLINE] = 0.05
         weights[_JAWLINE] = 0.3
+        weights[_INNER_LIPS] = _INNER_LIPS_WEIGHT
         # The lids are read in millimetres by themselves; squint and cheek are told by the skin.
         weights[[*RIGHT_EYE.upper, *RIGHT_EYE.lower, *LEFT_EYE.upper, *LEFT_EYE.lower]] = 0.0
         self._basis = ExpressionBasis.of(directions[:, :_SURFACE], weights)
