@@ -56,7 +56,8 @@ def _as_seen(model: LandmarkModel, pose: Pose, moved_mm: Floats | float = 0.0) -
 def _eyes_of_average(model: LandmarkModel) -> Floats:
     """(2, 3) where the model takes the average head's eyes to be, seen from straight ahead."""
     surface = _as_seen(model, Pose(np.eye(3), np.array([0.0, 0.0, -600.0])))
-    return HeadFit(model)(surface[:, :2] / -surface[:, 2:], 0.0).eye_centres_mm
+    slopes = surface[:, :2] / -surface[:, 2:]
+    return HeadFit(model)(slopes, np.zeros_like(surface), 0.0).eye_centres_mm
 
 
 def eyes_of(shape_mm: Floats, pinhole: Pinhole, pose: Pose, sure: float = 1.0) -> list[EyeOutline]:

@@ -155,10 +155,11 @@ class MaskEstimator:
         at_s = observation.captured_at_s
         pinhole = Pinhole.of_frame(observation.width, observation.height)
         surface = pinhole.slopes(observation.points[:_SURFACE, :2].astype(np.float64))
-        fitted = self._head_fit(surface, at_s)
+        scores = self._scores(expression_scores(observation.blendshapes), at_s)
+        expected = self._basis.displacement_mm(0.5 * (scores + self._expression))
+        fitted = self._head_fit(surface, expected, at_s)
         pose = fitted.pose
 
-        scores = self._scores(expression_scores(observation.blendshapes), at_s)
         own = self._neutral.value
         shape = self._model.mean_mm if own is None else own
         shape = shape + self._basis.displacement_mm(self._expression)

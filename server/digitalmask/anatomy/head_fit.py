@@ -3,8 +3,9 @@
 A long nose looks like a head that is lowered. So the average head is fitted to the points first,
 and then what the fit leaves over is read for what it usually means: how far the pose is off for a
 face that leaves such a rest, where the centres of rotation of its eyes are, and how large it is.
-Lids, mouth and brows move the rest too; that they say nothing of the pose was learned with it. What
-it is learned from says `digitalmask.assets.landmark_model`.
+Lids, mouth and brows move the rest too. What is known of them is taken off it; that what remains of
+them says nothing of the pose was learned with it. What it is learned from says
+`digitalmask.assets.landmark_model`.
 """
 
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ Floats = NDArray[np.float64]
 _TIME_CONSTANT_S = 20.0
 # How much of what one frame says of the turn beyond the patient's usual is believed. Simulated
 # heads are turned best with all of it; a real face that grins or drops its jaw leaves rests that no
-# drawing has, and nodded by 8 degrees with all of it.
-_FRAME_SHARE = 0.4
+# drawing has, of which not all is known.
+_FRAME_SHARE = 0.7
 _FIRST_STEPS, _STEPS = 10, 3
 _OUTLIER = 3.0  # standard deviations
 # A hand before the face leaves rests that were never learned from.
@@ -76,8 +77,11 @@ class HeadFit:
         self._pose: Pose | None = None
         self._usual.reset()
 
-    def __call__(self, slopes: Floats, at_s: float) -> FittedHead:
-        """Fit one frame's points, (468, 2) slopes."""
+    def __call__(self, slopes: Floats, moved_mm: Floats, at_s: float) -> FittedHead:
+        """Fit one frame's points, (468, 2) slopes.
+
+        moved_mm: (468, 3) by how much the expression moves them in the head frame.
+        """
         model = self._model
         pose = self._pose or start_pose(
             slopes[model.rigid],
@@ -86,7 +90,8 @@ class HeadFit:
         )
         fit = fit_average(model, pose, slopes, _STEPS if self._pose else _FIRST_STEPS)
         self._pose = fit.pose
-        told = model.read(_limited(fit.rest_mm, _LARGEST_REST_MM), fit.terms)
+        rest_mm = fit.rest_mm - moved_mm @ fit.pose.rotation[:2].T @ fit.upright
+        told = model.read(_limited(rest_mm, _LARGEST_REST_MM), fit.terms)
         now = np.concatenate([told.turn_deg, told.eye_centres_mm.reshape(-1)])
         usual = self._usual(now, at_s)
         # What both eyes' middle and the turn do in this frame is partly believed; what is between
