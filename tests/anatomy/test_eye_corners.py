@@ -40,10 +40,24 @@ def test_an_eye_that_is_seen_far_from_where_it_should_be_goes_there_alone() -> N
 
 
 def test_corners_that_go_with_an_iris_take_nothing_off_a_squint() -> None:
-    right, _ = eyes_of(SHAPE, PINHOLE, moved(STILL, 0.5, 0.1))
-    _, left = eyes_of(SHAPE, PINHOLE, moved(STILL, -0.5, -0.1))
-    shifts = after_rest()(STILL, [right, left], PINHOLE, SHAPE, 10.0)
-    np.testing.assert_allclose(shifts, 0.0, atol=0.01)
+    corners, shifts = after_rest(), []
+    for number in range(60):  # a nystagmus of 4 Hz that draws the corners along
+        apart = 0.1 * np.sin(2 * np.pi * 4.0 * number / 30)
+        right, _ = eyes_of(SHAPE, PINHOLE, moved(STILL, apart, 0.1))
+        _, left = eyes_of(SHAPE, PINHOLE, moved(STILL, -apart, -0.1))
+        shifts.append(corners(STILL, [right, left], PINHOLE, SHAPE, 10.0 + number / 30))
+    np.testing.assert_allclose(shifts, 0.0, atol=0.02)
+
+
+def test_eyes_that_are_farther_from_each_other_than_the_pose_has_them_are_followed_slowly() -> None:
+    corners = after_rest()
+    right, _ = eyes_of(SHAPE, PINHOLE, moved(STILL, -0.5, 0.0))
+    _, left = eyes_of(SHAPE, PINHOLE, moved(STILL, 0.5, 0.0))
+    for number in range(45):
+        shifts = corners(STILL, [right, left], PINHOLE, SHAPE, 10.0 + number / 30)
+        if number == 0:
+            assert abs(shifts[1, 0]) < 0.06
+    np.testing.assert_allclose(shifts, [[-0.4, 0.0, 0.0], [0.4, 0.0, 0.0]], atol=0.1)
 
 
 def test_a_head_that_moves_is_left_to_its_pose() -> None:

@@ -6,7 +6,9 @@ sees the eyes was taught where their corners are whatever lids, irises and brows
 right: where the corners of both eyes move in the head that the pose has, both eyes go half the way
 after them. Where one eye's move up and down otherwise than the other's (a grimace, a head that is
 turned and bowed) each goes its own way, but for small differences, which an iris at the corner
-makes. Across, corners go with their irises more, and a part of a nystagmus would be lost.
+makes. Across, corners go with their irises more: how far the eyes are from each other, which a head
+that is taken to be nearer or farther than it is gets wrong, is followed slowly, so that no part of
+a nystagmus is lost.
 """
 
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ _POINTS = np.array([RIGHT_EYE.medial, RIGHT_EYE.lateral, LEFT_EYE.medial, LEFT_E
 _BOTH_SHARE = 0.5
 # Of a difference in height at most so much, half of that where it is a millimetre.
 _EACH_SHARE, _HALF_AT_MM = 0.8, 1.0
+_APART_SHARE, _APART_TIME_CONSTANT_S = 0.8, 0.33
 _USUAL_TIME_CONSTANT_S = 20.0
 
 
@@ -32,11 +35,13 @@ class EyeCorners:
 
     def __init__(self) -> None:
         self._usual = SlowMean(_USUAL_TIME_CONSTANT_S)
+        self._apart = SlowMean(_APART_TIME_CONSTANT_S)
         self.reset()
 
     def reset(self) -> None:
         """Forget the patient."""
         self._usual.reset()
+        self._apart.reset()
         self._shifts_mm = np.zeros((2, 3))
 
     def __call__(
@@ -60,9 +65,10 @@ class EyeCorners:
             middles = places.reshape(2, 2, 3).mean(axis=1)
             moved = middles - self._usual(middles, at_s)
             shifts = np.tile(_BOTH_SHARE * moved.mean(axis=0), (2, 1))
-            apart = float(moved[1, 1] - moved[0, 1])
-            apart *= _EACH_SHARE * apart**2 / (apart**2 + _HALF_AT_MM**2)
-            shifts[:, 1] += [-apart / 2, apart / 2]
+            apart, higher = (moved[1] - moved[0])[:2].tolist()
+            apart = _APART_SHARE * float(self._apart(np.array([apart]), at_s)[0])
+            higher *= _EACH_SHARE * higher**2 / (higher**2 + _HALF_AT_MM**2)
+            shifts[:, :2] += np.outer([-0.5, 0.5], [apart, higher])
             shifts[:, 2] = 0.0  # nothing is seen of it
             self._shifts_mm = shifts
         return self._shifts_mm
