@@ -54,7 +54,7 @@ def watch(
         shifts = hirschberg.shifts_mm[:, 0] / MM_A_DEGREE
         read = (read_deg[0] - shifts[0], read_deg[1] - shifts[1])
         readings = [looks(yaw, open_mm=open_mm) for yaw in read]
-        hirschberg(pose, CENTRES, readings, seen, 1.0, frame / 30)
+        hirschberg(pose, CENTRES, readings, seen, 1.0, 1.0, frame / 30)
     return read  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_an_eye_that_stands_higher_is_seen_to_and_one_that_does_not_is_not() -> 
             right_mm, left_mm = hirschberg.shifts_mm[:, 1]
             right = looks(0.0, read_deg - right_mm / MM_A_DEGREE)
             left = looks(0.0, -left_mm / MM_A_DEGREE)
-            hirschberg(POSE, CENTRES, [right, left], seen, 1.0, frame / 30)
+            hirschberg(POSE, CENTRES, [right, left], seen, 1.0, 1.0, frame / 30)
         up_deg = right.gaze_deg[1] - left.gaze_deg[1]
         assert up_deg == pytest.approx(truth_deg, abs=0.6)
 
@@ -112,15 +112,24 @@ def test_what_is_seen_now_and_then_is_not_believed() -> None:
         hirschberg, readings = Hirschberg(), [looks(3.0), looks(-3.0)]
         for frame in range(300):
             seen = None if frame % every else reflexes(0.0, 0.0)
-            hirschberg(POSE, CENTRES, readings, seen, 1.0, frame / 30)
+            hirschberg(POSE, CENTRES, readings, seen, 1.0, 1.0, frame / 30)
         assert hirschberg.shifts_mm.any() == told
+
+
+def test_where_the_irises_are_hardly_seen_reflections_are_not_missed() -> None:
+    hirschberg, readings = Hirschberg(), [looks(3.0), looks(-3.0)]
+    for frame in range(300):
+        hidden = frame % 4
+        seen = None if hidden else reflexes(0.0, 0.0)
+        hirschberg(POSE, CENTRES, readings, seen, 0.0 if hidden else 1.0, 1.0, frame / 30)
+    assert hirschberg.shifts_mm.any()
 
 
 def test_reset_forgets() -> None:
     hirschberg = Hirschberg()
     for frame in range(60):
         readings = [looks(3.0), looks(-3.0)]
-        hirschberg(POSE, CENTRES, readings, reflexes(0.0, 0.0), 1.0, frame / 30)
+        hirschberg(POSE, CENTRES, readings, reflexes(0.0, 0.0), 1.0, 1.0, frame / 30)
     assert hirschberg.shifts_mm.any()
     hirschberg.reset()
     assert not hirschberg.shifts_mm.any()

@@ -191,13 +191,13 @@ class MaskEstimator:
             for outline, centre in zip(outlines, centres, strict=True)
         ]
         self._fixation(still, readings, scale, at_s)
-        self._hirschberg(still, centres, readings, observation.reflexes, scale, at_s)
+        sure = min(outline.iris_sure for outline in outlines)
+        self._hirschberg(still, centres, readings, observation.reflexes, sure, scale, at_s)
         pupils_mm = self._pupils([_pupil_mm(outline) for outline in outlines], at_s)
         right, left = (
             self._eye_state(side, *eye, float(observation.blendshapes[_BLINK_SCORES[side]]), at_s)
             for side, eye in enumerate(zip(outlines, readings, pupils_mm, strict=True))
         )
-        sure = min(outline.iris_sure for outline in outlines)
         self._steady_pose.learn_gaze(right, left, sure, at_s)
         expression = self._expression_filter(self._expression, at_s)
         return MaskState(

@@ -28,6 +28,7 @@ _BOTH_SHARE = 0.5
 _EACH_SHARE, _HALF_AT_MM = 0.8, 1.0
 _APART_SHARE, _APART_TIME_CONSTANT_S = 0.8, 0.33
 _USUAL_TIME_CONSTANT_S = 20.0
+_FARTHEST_MM = 8.0  # a corner behind the nose or a hand is seen anywhere
 
 
 class EyeCorners:
@@ -63,7 +64,7 @@ class EyeCorners:
             corners_px = np.stack([eye.upper_px[end] for eye in outlines for end in (0, -1)])
             places = pose.seen_at(pinhole.slopes(corners_px), shape_mm[_POINTS])
             middles = places.reshape(2, 2, 3).mean(axis=1)
-            moved = middles - self._usual(middles, at_s)
+            moved = (middles - self._usual(middles, at_s)).clip(-_FARTHEST_MM, _FARTHEST_MM)
             shifts = np.tile(_BOTH_SHARE * moved.mean(axis=0), (2, 1))
             apart, higher = (moved[1] - moved[0])[:2].tolist()
             apart = _APART_SHARE * float(self._apart(np.array([apart]), at_s)[0])

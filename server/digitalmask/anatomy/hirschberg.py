@@ -4,13 +4,12 @@ The face says it to 0.9 mm (models/fit_landmarks.py; with the corners of the eye
 would still be 0.6), and a millimetre is 5.5 degrees of squint. The reflections say the angle
 between the eyes to about 1 degree without knowing where the eyes are (`tracking.corneal_reflex`).
 So what the reading of the irises is off by on average is taken away, across and up: a constant of
-the patient's head, which moves no eye from one frame to the next. Reflections that are the same
-lights in both eyes are seen in most frames of open eyes; those that pass for it now and then are
-not believed.
+the patient's head, which moves no eye from one frame to the next. The same lights in both eyes are
+seen in most frames that show both irises; those that pass for it now and then are not believed.
 """
 
 from collections.abc import Sequence
-from math import acos, degrees, exp, hypot, sqrt
+from math import acos, degrees, exp, hypot, radians, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +32,11 @@ _TIME_CONSTANT_S = 6.0
 # What the face says of it drifts for some seconds as it is learned: what is far off goes sooner.
 _HASTE, _DRIFTED_MM = 5.0, 0.4
 _DOUBT_S = 0.15  # before anything is seen, so much time speaks for the face's own distance
-# What is seen in fewer frames than the first share is chance (real eyes that roll and blink: in a
-# quarter of them, 15 degrees off one way and the other), from the second on it is not.
-_SEEN_TIME_CONSTANT_S, _DOUBTED, _BELIEVED = 2.0, 0.4, 0.6
+_SURE = 0.5  # of both irises; else no reflections are looked for
+# What is seen in fewer frames than the first share is chance, from the second on it is not.
+_SEEN_TIME_CONSTANT_S, _DOUBTED, _BELIEVED = 1.0, 0.7, 0.95
+# Farther apart eyes are crossed on purpose, and what their corneas' rims mirror is read wrongly.
+_WIDEST = sin(radians(25.0))
 _STRANGE_MM = 1.2  # one frame counts as no more than this
 _FACING = 0.85  # cosine to the camera
 _OPEN_MM = 3.0
@@ -65,16 +66,18 @@ class Hirschberg:
         centres_mm: Floats,
         readings: Sequence[EyeReading],
         reflexes: CornealReflexes | None,
+        sure: float,
         scale: float,
         at_s: float,
     ) -> None:
         """Take in what was read with the present shifts.
 
-        centres_mm: (2, 3) that it was read with. scale: model millimetres to a real one.
+        centres_mm: (2, 3) that it was read with. sure: from 0 to 1, that both irises are where they
+        were found. scale: model millimetres to a real one.
         """
         step_s = self._between.tick(at_s)
         closed = any(reading.upper_mm[1] - reading.lower_mm[1] < _OPEN_MM for reading in readings)
-        if closed or pose.rotation[2, 2] < _FACING:
+        if closed or sure < _SURE or pose.rotation[2, 2] < _FACING:
             return
         step_s *= self._belief(reflexes is not None, at_s)
         if reflexes is None:
@@ -83,7 +86,10 @@ class Hirschberg:
         lines /= np.linalg.norm(lines, axis=1, keepdims=True)
         looks = np.array([pose.rotation @ gaze_direction(reading.gaze_deg) for reading in readings])
         off = looks[1] - looks[0]
-        off[:2] -= _apart(reflexes, lines, looks)
+        apart = _apart(reflexes, lines, looks)
+        if hypot(*apart.tolist()) > _WIDEST:
+            return
+        off[:2] -= apart
         off[2] = 0.0
         off_mm = (off @ pose.rotation)[:2] * LIMBUS_FROM_CENTRE_MM * scale
         length_mm = hypot(*off_mm.tolist())
