@@ -107,6 +107,12 @@ def test_without_reflections_or_with_a_lid_down_nothing_is_told() -> None:
     assert watch((3.0, -3.0), reflexes(0.0, 0.0), open_mm=2.0) == (3.0, -3.0)
 
 
+def test_eyes_that_are_crossed_on_purpose_teach_nothing() -> None:
+    assert watch((20.0, -10.0), reflexes(20.0, -16.0)) == (20.0, -10.0)
+    right, left = watch((14.0, -4.0), reflexes(14.0, -10.0))
+    assert right - left == pytest.approx(24.0, abs=1.0)
+
+
 def test_what_is_seen_now_and_then_is_not_believed() -> None:
     for every, told in ((3, False), (1, True)):
         hirschberg, readings = Hirschberg(), [looks(3.0), looks(-3.0)]
