@@ -11,6 +11,8 @@ from digitalmask.media.masked_frame import MaskedFrame
 
 Size = tuple[int, int]
 
+_SHAPE_OFF = 0.03  # a size is rounded to even numbers
+
 
 class VirtualCamera(Protocol):
     """A camera that other programs see. One thread sends, any may close.
@@ -28,9 +30,16 @@ class VirtualCamera(Protocol):
 
 
 def i420(masked: MaskedFrame, size: Size) -> NDArray[np.uint8]:
-    """(height * 3 / 2, width) planes of a masked frame, which must have that size."""
+    """(height * 3 / 2, width) planes of a masked frame of that size, or of that shape: where there
+    is too much to do it is drawn smaller.
+    """
     if not isinstance(masked, MaskedFrame):
         raise TypeError("only a MaskedFrame may leave")
+    rgb = masked.rgb
     if (masked.width, masked.height) != size:
-        raise MediaError(f"a frame of {masked.width}x{masked.height} for a camera of another size")
-    return np.asarray(cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        if abs(masked.width * size[1] / (masked.height * size[0]) - 1.0) > _SHAPE_OFF:
+            raise MediaError(
+                f"a frame of {masked.width}x{masked.height} for a camera of another shape"
+            )
+        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
