@@ -41,5 +41,5 @@ def i420(masked: MaskedFrame, size: Size) -> NDArray[np.uint8]:
             raise MediaError(
                 f"a frame of {masked.width}x{masked.height} for a camera of another shape"
             )
-        rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
+        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
