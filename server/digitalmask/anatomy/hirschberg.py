@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from digitalmask.anatomy.eyes import IRIS_DIAMETER_MM, LIMBUS_FROM_CENTRE_MM, EyeReading
 from digitalmask.anatomy.pose import Pose, gaze_direction
 from digitalmask.anatomy.smoothing import Belief, Correction
-from digitalmask.tracking.observation import CornealReflexes
+from digitalmask.tracking.observation import IRIS_SEEN, CornealReflexes
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,6 @@ _TIME_CONSTANT_S = 6.0
 # What the face says of it drifts for some seconds as it is learned: what is far off goes sooner.
 _HASTE, _DRIFTED_MM = 5.0, 0.4
 _DOUBT_S = 0.15  # before anything is seen, so much time speaks for the face's own distance
-_SURE = 0.5  # of both irises; else no reflections are looked for
 # What is seen in fewer frames than the first share is chance, from the second on it is not.
 _SEEN_TIME_CONSTANT_S, _DOUBTED, _BELIEVED = 1.0, 0.7, 0.95
 # Farther apart eyes are crossed on purpose, and what their corneas' rims mirror is read wrongly.
@@ -77,7 +76,7 @@ class Hirschberg:
         """
         step_s = self._between.tick(at_s)
         closed = any(reading.upper_mm[1] - reading.lower_mm[1] < _OPEN_MM for reading in readings)
-        if closed or sure < _SURE or pose.rotation[2, 2] < _FACING:
+        if closed or sure < IRIS_SEEN or pose.rotation[2, 2] < _FACING:
             return
         step_s *= self._belief(reflexes is not None, at_s)
         if reflexes is None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from digitalmask.compiled import compiled
 from digitalmask.media.patient_frame import PatientFrame
-from digitalmask.tracking.observation import CornealReflexes, EyeOutline
+from digitalmask.tracking.observation import IRIS_SEEN, CornealReflexes, EyeOutline
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def find_reflexes(
     """The reflections in a frame; None where not both eyes show the same ones."""
     cuts = []
     for eye in (right, left):
-        if eye.iris_radius_px < _LEAST_RADIUS_PX or eye.iris_sure < 0.5:
+        if eye.iris_radius_px < _LEAST_RADIUS_PX or eye.iris_sure < IRIS_SEEN:
             return None
         scale = eye.iris_radius_px / _RADIUS
         x, y = (eye.iris_px - 0.5 - scale * _MIDDLE).tolist()
@@ -167,6 +167,8 @@ def _compare(
     """
     right_rises, left_rises = _rises(right), _rises(left)
     seen = _laid_on_each_other(right_rises, left_rises, _LEAST_RISE, _FULL_RISE)
+    if np.isnan(seen[0]):
+        return seen
     each = _laid_on_each_other(right_rises, left_rises, _FAINT_RISE, _SAME_RISE)
     if np.hypot(each[0] - seen[0], each[1] - seen[1]) > _DOUBT:
         return (np.nan, np.nan, np.nan, np.nan)

@@ -40,6 +40,10 @@ LEFT_EYE = EyePoints(
 )
 
 
+# An iris that is at least so sure is where it was found: its cornea's reflections are looked for.
+IRIS_SEEN = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class EyeOutline:
     """What is seen of one eye, in pixels of the frame.
