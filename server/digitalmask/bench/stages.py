@@ -107,8 +107,7 @@ def _run(pictures: list[Picture], codec: str) -> list[dict[str, float]]:
             with _timed(taken, "draw"):
                 masked = renderer.draw(state, (frame.width, frame.height), clock)
             with _timed(taken, "encode"):
-                planes = cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420)
-                encoder.encode(np.asarray(planes, np.uint8), clock.pts, bit_s)
+                encoder.encode(masked.i420(), clock.pts, bit_s)
     finally:
         renderer.close()
     return taken_ms

@@ -2,7 +2,6 @@
 
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,11 +34,6 @@ def i420(masked: MaskedFrame, size: Size) -> NDArray[np.uint8]:
     """
     if not isinstance(masked, MaskedFrame):
         raise TypeError("only a MaskedFrame may leave")
-    rgb = masked.rgb
-    if (masked.width, masked.height) != size:
-        if abs(masked.width * size[1] / (masked.height * size[0]) - 1.0) > _SHAPE_OFF:
-            raise MediaError(
-                f"a frame of {masked.width}x{masked.height} for a camera of another shape"
-            )
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+    if abs(masked.width * size[1] / (masked.height * size[0]) - 1.0) > _SHAPE_OFF:
+        raise MediaError(f"a frame of {masked.width}x{masked.height} for a camera of another shape")
+    return masked.i420(size)

@@ -14,7 +14,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.audio.stream import AudioStream
 from av.codec.context import Flags
@@ -78,10 +77,8 @@ class FragmentedMp4:
             raise TypeError("only a MaskedFrame may be recorded")
         try:
             video = self._video or self._start(masked, at_s)
-            planes = cv2.cvtColor(
-                _fitted(masked.rgb, video.width, video.height), cv2.COLOR_RGB2YUV_I420
-            )
-            frame = av.VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")
+            planes = masked.i420((video.width, video.height))
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             pts = round((at_s - self._started_at_s) / _VIDEO_CLOCK)
             self._last_pts = frame.pts = max(pts, self._last_pts + 1)
             frame.time_base = _VIDEO_CLOCK
@@ -154,24 +151,3 @@ class FragmentedMp4:
         frame.pts, frame.time_base = self._samples, Fraction(1, _VOICE_RATE)
         self._samples += samples.size
         self._container.mux(self._audio.encode(frame))
-
-
-def _fitted(rgb: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
-    """The picture in this size, its edge drawn out where the shape is another."""
-    if rgb.shape[:2] == (height, width):
-        return rgb
-    scale = min(width / rgb.shape[1], height / rgb.shape[0])
-    across, down = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
-    small = cv2.resize(rgb, (across, down), interpolation=cv2.INTER_AREA)
-    left, top = (width - across) // 2, (height - down) // 2
-    return np.asarray(
-        cv2.copyMakeBorder(
-            small,
-            top,
-            height - down - top,
-            left,
-            width - across - left,
-            cv2.BORDER_REPLICATE,
-        ),
-        np.uint8,
-    )

@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import av
-import cv2
-import numpy as np
 from PIL import Image
 
 from digitalmask.errors import MediaError
@@ -134,8 +132,7 @@ class VideoWriter:
         if not isinstance(masked, MaskedFrame):
             raise TypeError("only a MaskedFrame may be written")
         video = self._video or self._start(masked)
-        planes = cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420)
-        frame = av.VideoFrame.from_ndarray(np.asarray(planes, np.uint8), format="yuv420p")
+        frame = av.VideoFrame.from_ndarray(masked.i420(), format="yuv420p")
         time_base = video.codec_context.time_base or Fraction(1, 90000)
         pts = round(masked.clock.pts * masked.clock.time_base / time_base)
         # Two frames of one moment would end some players.

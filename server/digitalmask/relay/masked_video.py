@@ -15,8 +15,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Protocol
 
-import cv2
-import numpy as np
 from aiortc import MediaStreamTrack
 
 from digitalmask.mask_state import Card
@@ -132,7 +130,7 @@ class MaskedVideo:
     def _hand_out(self, masked: MaskedFrame) -> None:
         for sink in self._sinks:
             sink(masked)
-        planes = np.asarray(cv2.cvtColor(masked.rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+        planes = masked.i420()
         with self._lock:
             now = time.monotonic()
             source = float(masked.clock.pts * masked.clock.time_base)
