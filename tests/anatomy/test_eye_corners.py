@@ -60,6 +60,14 @@ def test_eyes_that_are_farther_from_each_other_than_the_pose_has_them_are_follow
     np.testing.assert_allclose(shifts, [[-0.4, 0.0, 0.0], [0.4, 0.0, 0.0]], atol=0.1)
 
 
+def test_eyes_that_are_much_farther_from_each_other_at_once_are_followed_at_once() -> None:
+    right, _ = eyes_of(SHAPE, PINHOLE, moved(STILL, -2.0, 0.0))
+    _, left = eyes_of(SHAPE, PINHOLE, moved(STILL, 2.0, 0.0))
+    shifts = after_rest()(STILL, [right, left], PINHOLE, SHAPE, 10.0)
+    assert 1.2 < shifts[1, 0] < 1.7
+    np.testing.assert_allclose(shifts[0, 0], -shifts[1, 0], atol=0.05)
+
+
 def test_a_head_that_moves_is_left_to_its_pose() -> None:
     real = Pose(turn(np.radians([4.0, 2.0, 8.0])), STILL.translation_mm + [30.0, -12.0, 40.0])
     shifts = after_rest()(real, eyes_of(SHAPE, PINHOLE, real), PINHOLE, SHAPE, 10.0)

@@ -8,7 +8,7 @@ after them. Where one eye's move up and down otherwise than the other's (a grima
 turned and bowed) each goes its own way, but for small differences, which an iris at the corner
 makes. Across, corners go with their irises more: how far the eyes are from each other, which a head
 that is taken to be nearer or farther than it is gets wrong, is followed slowly, so that no part of
-a nystagmus is lost.
+a nystagmus is lost, and at once only where it differs much from what it was (a grimace).
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,10 @@ Floats = NDArray[np.float64]
 
 _POINTS = np.array([RIGHT_EYE.medial, RIGHT_EYE.lateral, LEFT_EYE.medial, LEFT_EYE.lateral])
 _BOTH_SHARE = 0.5
-# Of a difference in height at most so much, half of that where it is a millimetre.
-_EACH_SHARE, _HALF_AT_MM = 0.8, 1.0
-_APART_SHARE, _APART_TIME_CONSTANT_S = 0.8, 0.33
+# Of how one eye's corners move otherwise than the other's at most so much, half of that where it
+# is this in height, or in distance more than of late.
+_EACH_SHARE, _HIGHER_HALF_AT_MM, _APART_HALF_AT_MM = 0.8, 1.0, 2.0
+_APART_TIME_CONSTANT_S = 0.33
 _USUAL_TIME_CONSTANT_S = 20.0
 _FARTHEST_MM = 8.0  # a corner behind the nose or a hand is seen anywhere
 
@@ -67,9 +68,17 @@ class EyeCorners:
             moved = (middles - self._usual(middles, at_s)).clip(-_FARTHEST_MM, _FARTHEST_MM)
             shifts = np.tile(_BOTH_SHARE * moved.mean(axis=0), (2, 1))
             apart, higher = (moved[1] - moved[0])[:2].tolist()
-            apart = _APART_SHARE * float(self._apart(np.array([apart]), at_s)[0])
-            higher *= _EACH_SHARE * higher**2 / (higher**2 + _HALF_AT_MM**2)
+            usual = float(self._apart(np.array([apart]), at_s)[0])
+            apart = _EACH_SHARE * (usual + _large(apart - usual, _APART_HALF_AT_MM, 4))
+            higher = _EACH_SHARE * _large(higher, _HIGHER_HALF_AT_MM, 2)
             shifts[:, :2] += np.outer([-0.5, 0.5], [apart, higher])
             shifts[:, 2] = 0.0  # nothing is seen of it
             self._shifts_mm = shifts
         return self._shifts_mm
+
+
+def _large(mm: float, half_at_mm: float, power: int) -> float:
+    """A length without what an iris at a corner may make of it: half of it where it is so much,
+    the less of a shorter one the higher the power (even).
+    """
+    return mm / (1.0 + (half_at_mm / mm) ** power) if mm else 0.0
