@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 
 _POINTS = np.array([RIGHT_EYE.medial, RIGHT_EYE.lateral, LEFT_EYE.medial, LEFT_EYE.lateral])
 _BOTH_SHARE = 0.5
-# Of how one eye's corners move otherwise than the other's at most so much, half of that where it
-# is this in height, or in distance more than of late.
+# Of how one eye's corners move otherwise than the other's, at most this share; half of it where
+# they differ by so much in height, or in distance from what that was of late.
 _EACH_SHARE, _HIGHER_HALF_AT_MM, _APART_HALF_AT_MM = 0.8, 1.0, 2.0
 _APART_TIME_CONSTANT_S = 0.33
 _USUAL_TIME_CONSTANT_S = 20.0
@@ -68,8 +68,8 @@ class EyeCorners:
             moved = (middles - self._usual(middles, at_s)).clip(-_FARTHEST_MM, _FARTHEST_MM)
             shifts = np.tile(_BOTH_SHARE * moved.mean(axis=0), (2, 1))
             apart, higher = (moved[1] - moved[0])[:2].tolist()
-            usual = float(self._apart(np.array([apart]), at_s)[0])
-            apart = _EACH_SHARE * (usual + _large(apart - usual, _APART_HALF_AT_MM, 4))
+            lately = float(self._apart(np.array([apart]), at_s)[0])
+            apart = _EACH_SHARE * (lately + _large(apart - lately, _APART_HALF_AT_MM, 4))
             higher = _EACH_SHARE * _large(higher, _HIGHER_HALF_AT_MM, 2)
             shifts[:, :2] += np.outer([-0.5, 0.5], [apart, higher])
             shifts[:, 2] = 0.0  # nothing is seen of it
@@ -81,4 +81,5 @@ def _large(mm: float, half_at_mm: float, power: int) -> float:
     """A length without what an iris at a corner may make of it: half of it where it is so much,
     the less of a shorter one the higher the power (even).
     """
-    return mm / (1.0 + (half_at_mm / mm) ** power) if mm else 0.0
+    grown = mm**power
+    return mm * grown / (grown + half_at_mm**power)
