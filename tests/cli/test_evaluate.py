@@ -45,9 +45,13 @@ def test_mask_and_alternative_follow_a_simulated_patient(
             assert figures[key] > 0.8
         assert figures["blink_recall"] == 1.0
         assert 0 < figures["eye_error_pct"] < 15
-    assert set(found) - {"alternative", "repeat", "face_px"} == set(other) - {"measured_on"}
+    assert set(found) - {"alternative", "repeat", "replay", "face_px"} == set(other) - {
+        "measured_on"
+    }
     assert found["repeat"].keys() == other.keys() - {"measured_on"}
-    assert found["repeat"]["iris_x_left_r"] > 0.9
+    assert found["replay"].keys() == other.keys() - {"measured_on"}
+    for key in ("repeat", "replay"):
+        assert found[key]["iris_x_left_r"] > 0.9
 
 
 @needs_reference

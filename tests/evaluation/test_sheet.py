@@ -1,5 +1,6 @@
 """A sheet shows ten telling instants, the original above its mask."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,8 @@ from digitalmask.evaluation.sheet import (
     write_sheets,
 )
 from digitalmask.evaluation.video import Moment
+from digitalmask.media.frame_clock import FrameClock
+from digitalmask.pipeline import Sighting, Tracking
 from tests.evaluation.faces import OPENING, face
 
 SIZE = (400, 300)
@@ -63,9 +66,10 @@ def test_a_short_video_gives_as_many_instants_as_it_has(count: int) -> None:
 
 
 def test_the_original_stands_above_the_mask_and_a_card_is_called_so() -> None:
+    nothing = Sighting(FrameClock(0.0, 0, Fraction(1, 90000)), SIZE, Tracking.WAITING)
     moments = [
-        Moment(number / 30, False, face(), face(), None, None, None, plain(RED), plain(BLUE))
-        for number in range(100)
+        Moment(at_s, nothing, False, face(), face(), None, None, None, plain(RED), plain(BLUE))
+        for at_s in np.arange(100) / 30
     ]
     sheet = draw_sheet("a.mp4", columns_of(moments)).astype(int)
     colours = [

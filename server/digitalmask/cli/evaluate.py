@@ -180,14 +180,12 @@ def _video(options: argparse.Namespace) -> int:
         print(json.dumps({"videos": results}))
         return 0
     for name, result in results.items():
-        other, repeat = result["alternative"], result["repeat"]
-        assert isinstance(other, dict)  # noqa: S101 - for the type
-        assert isinstance(repeat, dict)  # noqa: S101 - for the type
-        print(f"{name:28}{'mask':>10}{'alternative':>14}{'tracker itself':>16}")
+        beside = [value for value in result.values() if isinstance(value, dict)]
+        print(f"{name:28}{'mask':>10}{'alternative':>14}{'tracker itself':>16}{'replay':>10}")
         for key, value in result.items():
             if not isinstance(value, dict):
-                columns = (_shown(value), _shown(other.get(key)), _shown(repeat.get(key)))
-                print(f"  {key:26}{columns[0]:>10}{columns[1]:>14}{columns[2]:>16}")
+                others = [_shown(figures.get(key)) for figures in beside]
+                print(f"  {key:26}{_shown(value):>10}{others[0]:>14}{others[1]:>16}{others[2]:>10}")
     return 0
 
 

@@ -24,9 +24,10 @@ from digitalmask.evaluation.measures import (
     towards_sight,
 )
 from digitalmask.evaluation.reference_tracker import ReferenceFace, ReferenceTracker, Say
+from digitalmask.evaluation.replay import replay
 from digitalmask.media.patient_frame import PatientFrame
 from digitalmask.media.reader import VideoReader
-from digitalmask.pipeline import Drawer, Follower, Masker
+from digitalmask.pipeline import Drawer, Follower, Masker, Sighting
 from digitalmask.rendering import MaskRenderer
 from digitalmask.tracking import FaceTracker
 from digitalmask.tracking.networks import Networks
@@ -60,13 +61,14 @@ _REPEAT_TURN_DEG = 8.0
 class Moment:
     """One frame of a video, as the reference tracker sees it and what was drawn from it.
 
-    at_s: since the video's start. carded: no mask was shown, or one on its way to or from a card.
-    original, mask, alternative: None where nothing was found. repeat: the original turned in its
-    plane by 8 degrees. driving: the points that the alternative was drawn from, as far as points
-    alone say. The pictures are (height, width, 3).
+    at_s: since the video's start. sighting: what the mask was drawn from. carded: no mask was
+    shown, or one on its way to or from a card. original, mask, alternative: None where nothing was
+    found. repeat: the original turned in its plane by 8 degrees. driving: the points that the
+    alternative was drawn from, as far as points alone say. The pictures are (height, width, 3).
     """
 
     at_s: float
+    sighting: Sighting
     carded: bool
     original: FaceTrack | None
     mask: FaceTrack | None
@@ -100,11 +102,13 @@ def follow(
                     continue
                 at_s = item.clock.captured_at_s
                 started_s = at_s if started_s is None else started_s
-                masked = masker.mask(item)
+                sighting = masker.follow(item)
+                masked = masker.draw(sighting)
                 rgb = item.rgb
                 seen = other.track(tracker.observation, item) if other else (None, None)
                 yield Moment(
                     at_s=at_s - started_s,
+                    sighting=sighting,
                     carded=masked.card is not None,
                     original=_track(reference.track(rgb)),
                     mask=_track(reference.track(masked.rgb)) if masked.card is None else None,
@@ -131,7 +135,9 @@ def evaluate_video(
     `figures` says what they are. Beside them: `face_px`, the median width of the patient's face
     (the 478 points) in pixels. `repeat`: the figures of the reference tracker against itself, on
     the same pictures turned by 8 degrees: what it reads of a face depends on how the face lies in
-    the network's input, and that noise bounds what any mask can be seen to follow.
+    the network's input, and that noise bounds what any mask can be seen to follow. `replay`: those
+    of a mask that turns its head, looks and opens its lids as the reference tracker says of the
+    original (`replay.replay`): as near to 1 as the figures of any mask can be expected to come.
     `alternative.measured_on`: "drawing", or "points" where the reference tracker does not find the
     drawing in half of the frames and the points that drive it are compared in its stead (they have
     no `yaw_r`, `pitch_r`, `roll_r`).
@@ -160,6 +166,12 @@ def evaluate_video(
     ours["alternative"] = theirs
     repeats = [moment.repeat for moment in moments]
     ours["repeat"] = figures(at_s, originals, repeats, [False] * len(moments))
+    replays = replay(
+        [moment.sighting for moment in moments],
+        originals,
+        lambda rgb: _track(reference.track(rgb)),
+    )
+    ours["replay"] = figures(at_s, originals, replays, cards)
     return ours
 
 
