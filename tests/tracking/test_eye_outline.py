@@ -145,6 +145,19 @@ def test_an_eye_far_aside_is_found_where_the_network_leaves_the_iris_behind(asid
     assert found.iris_px == pytest.approx(true, abs=0.8)
 
 
+@pytest.mark.parametrize("aside", [-12.0, -9.0, 9.0, 12.0])
+def test_a_blurred_iris_far_aside_is_found_where_the_network_says_that_it_cannot_tell(
+    aside: float,
+) -> None:
+    """Its rim is too little to go against a network that is sure, and narrower than a circle's."""
+    place, behind = (60 + aside, 45.5), (60 + 0.4 * aside, 45.5)
+    faint = cv2.GaussianBlur(0.5 * eye(place) + 80, (0, 0), 1.5).astype(np.uint8)
+    doubted, sure = (find_outline(faint, SayingEyes(behind, off=off)) for off in (0.5, 0.02))
+    assert doubted.iris_px == pytest.approx(place, abs=1.2)
+    assert doubted.iris_px[0] == pytest.approx(place[0], abs=0.4)
+    assert abs(sure.iris_px[0] - place[0]) > 2.5
+
+
 def test_a_small_movement_is_seen_whole() -> None:
     """A quarter of a pixel is a degree of gaze."""
     moves = np.linspace(-0.5, 0.5, 11)

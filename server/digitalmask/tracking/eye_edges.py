@@ -38,10 +38,11 @@ _RAYS = 40
 _RAY_SPREAD = 0.05
 _CENTRE_SPREAD, _SOUGHT_SPREAD, _RADIUS_SPREAD = 0.2, 0.5, 0.06
 # Where the iris is sought beside the network's, over its radius; how far from the rim it must be
-# darker within than without, and what that counts for, of 255.
+# darker within than without, and what that counts for, of 255; the least of it that is an iris'.
 _SOUGHT_STEP, _SOUGHT_ACROSS, _SOUGHT_DOWN, _SOUGHT_LEAST = 0.16, 6, 4, 0.3
 _RIM, _FULL_RIM = 0.16, 40.0
-_FAR_COST, _BETTER = 120.0, 220.0
+_OUTLINES, _SAME_OUTLINE = 3, 0.1  # how often at most it is found, and what is no farther aside
+_FAR_COST, _LEAST_TRUST, _BETTER, _LEAST_RIM = 120.0, 0.3, 220.0, 50.0
 _LEAST_PUPIL_RISE = 12.0  # of 255, from the pupil to the iris
 # Of the iris' radius, where the pupil's edge is looked for, and between which it may lie: from 2 to
 # 8 mm wide. What seems wider is the limbus.
@@ -159,14 +160,15 @@ def _rays(shape: tuple[float, float, float]) -> Floats:
     return rays
 
 
-@compiled("UniTuple(f8, 2)(f4[:,::1], f8[:,::1], f8[:,::1], f8, f8, f8)")
+@compiled("UniTuple(f8, 2)(f4[:,::1], f8[:,::1], f8[:,::1], f8, f8, f8, f8)")
 def _seek(
-    bright: Picture, rays: Floats, visible: Floats, x: float, y: float, radius: float
+    bright: Picture, rays: Floats, visible: Floats, x: float, y: float, radius: float, trust: float
 ) -> tuple[float, float]:
     """Where a disc of the iris' size has most of a dark rim in what is seen of the eye.
 
     In an eye that looks far aside the network leaves the iris behind by up to its radius, farther
-    than the limbus is looked for.
+    than the limbus is looked for. trust: as in `find_edges`; how high an iris stands, of which lids
+    hide the most, the rim says less well than the network even then.
     """
     best, best_x, best_y = -np.inf, x, y
     at_first = True
@@ -178,19 +180,24 @@ def _seek(
             if aside**2 + below**2 <= _SOUGHT_LEAST**2:
                 continue
         middle_x, middle_y = x + radius * aside, y + radius * below
-        score = -_FAR_COST * (aside**2 + below**2)
+        rim = 0.0
         for ray in range(0, _RAYS, 2):
             way_x, way_y = radius * rays[ray, 0], radius * rays[ray, 1]
             edge_x, edge_y = middle_x + way_x, middle_y + way_y
             if abs(edge_x - MIDDLE_X) < HALF_FISSURE and _is_between(visible, edge_x, edge_y):
                 rise = _sample(bright, edge_x + _RIM * way_x, edge_y + _RIM * way_y)
                 rise -= _sample(bright, edge_x - _RIM * way_x, edge_y - _RIM * way_y)
-                score += min(max(rise, -_FULL_RIM), _FULL_RIM)
+                rim += min(max(rise, -_FULL_RIM), _FULL_RIM)
+        score = rim - _FAR_COST * (max(trust, _LEAST_TRUST) * aside**2 + below**2)
         if at_first:
-            score += _BETTER
+            score += trust * _BETTER
+            at_first = False
+        elif rim < _LEAST_RIM:
+            continue
+        elif below != 0.0:
+            score -= (1.0 - trust) * _BETTER
         if score > best:
             best, best_x, best_y = score, middle_x, middle_y
-        at_first = False
     return best_x, best_y
 
 
@@ -289,17 +296,17 @@ def _find_pupil(
     return share if rise >= _LEAST_PUPIL_RISE and _PUPIL_LEAST < share < _PUPIL_MOST else np.nan
 
 
-@compiled("UniTuple(f8, 5)(f4[:,::1], f8[:,:,::1], f8[::1], f8, f8[:,::1])")
+@compiled("UniTuple(f8, 5)(f4[:,::1], f8[:,:,::1], f8[::1], f8, f8, f8[:,::1])")
 def find_edges(
-    bright: Picture, margins: Floats, iris: Floats, height_off: float, head: Floats
+    bright: Picture, margins: Floats, iris: Floats, height_off: float, trust: float, head: Floats
 ) -> tuple[float, float, float, float, float]:
     """What the edges say of an eye: the iris' x, y and radius, how sure these are, and the pupil's
     share, as `EyeOutline` says, nan for None.
 
     bright: as `fill_brightness` fills it, but out of focus. margins: (2, n, 2) the upper and the
     lower margin. iris: (3,) about where it is, and by how much that usually is too high or low: of
-    an iris whose top and foot lids hide, its edges hardly say. head: (4, 3) as `_iris_shape` takes
-    it.
+    an iris whose top and foot lids hide, its edges hardly say. trust: from 0 to 1, how far to go by
+    where it is said to be across. head: (4, 3) as `_iris_shape` takes it.
     """
     x, y, radius = iris
     first, spread = iris.copy(), _CENTRE_SPREAD
@@ -311,10 +318,23 @@ def find_edges(
     visible[0] += _LID_SHADOW_MM * mm
     visible[1] -= _LID_SHADOW_MM * mm
     rays = _rays(_iris_shape(head, x, y, mm))
-    sought_x, sought_y = _seek(bright, rays, visible, x, y, radius)
-    if sought_x != x or sought_y != y:
+    sought_x, sought_y = _seek(bright, rays, visible, x, y, radius, trust)
+    sought = sought_x != x or sought_y != y
+    if sought:
         first[0], first[1] = sought_x, sought_y
-        spread, height_off = _SOUGHT_SPREAD, np.inf
-    x, y, radius, sure = _find_limbus(bright, rays, visible, first, spread, height_off)
+        spread = _SOUGHT_SPREAD
+        if sought_y != y:
+            height_off = np.inf
+    # The farther aside it looks, the narrower it is seen: its outline is that of where it is found.
+    x, y = first[0], first[1]
+    sure = 0.0
+    for _ in range(_OUTLINES):
+        before_x, before_y = x, y
+        rays = _rays(_iris_shape(head, x, y, mm))
+        x, y, radius, sure = _find_limbus(bright, rays, visible, first, spread, height_off)
+        if sqrt((x - before_x) ** 2 + (y - before_y) ** 2) < _SAME_OUTLINE * radius:
+            break
+        if sought:
+            first[0], first[1] = x, y
     pupil = _find_pupil(bright, rays, visible, x, y, radius) if sure > 0.0 else np.nan
     return x, y, radius, sure, pupil

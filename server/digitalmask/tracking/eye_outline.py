@@ -37,6 +37,9 @@ Floats = NDArray[np.float64]
 _BLUR_SHARE = 0.17
 # How far the landmark network's iris usually is off, over its radius.
 _POINT_SPREAD = 0.15
+# Where the eyes' network says that it may be off by more than this share of the radius, across, as
+# where an eye looks farther aside than any that it learned from, its place counts less.
+_SURE_SHARE = 0.1
 _LEAST_FISSURE_PX, _LEAST_RADIUS_PX = 14.0, 2.0  # below them there is nothing to refine
 _OUTER_CORNERS_FOREHEAD_CHIN = [33, 263, 10, 152]
 _MIDDLE = np.array([MIDDLE_X, MIDDLE_Y])
@@ -69,8 +72,9 @@ def _refined(
     head = head.copy()
     head[:, :2] = head[:, :2] @ cut.axes
     known, height_off = _known_iris(cut, seen, rough)
+    trust = min(_SURE_SHARE * float(seen.iris[2] / seen.iris_off[0]), 1.0) ** 2
     x, y, radius, sure, pupil = find_edges(
-        cut.brightness(picture, known[2]), seen.margins, known, height_off, head
+        cut.brightness(picture, known[2]), seen.margins, known, height_off, trust, head
     )
     upper, lower = cut.back(seen.margins.reshape(-1, 2)).reshape(2, -1, 2)
     return EyeOutline(
