@@ -65,6 +65,8 @@ def test_several_persons_play_one_scenario() -> None:
         (["quiet", "--person", "9"], 2, "neither 0 to 5 nor all"),
         (["quiet", "--rate", "1"], 1, "--rate"),
         (["quiet", "--size", "big"], 2, "is no size"),
+        (["quiet", "--rest-gaze", "60"], 1, "--rest-gaze 60 is not within 20 degrees"),
+        (["quiet", "--rest-gaze", "nan"], 1, "--rest-gaze nan is not within"),
     ],
 )
 def test_wrong_wishes_get_one_line(

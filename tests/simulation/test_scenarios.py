@@ -15,9 +15,11 @@ from digitalmask.simulation.posing import IRIS_DEPTH_MM, head_rotation
 from digitalmask.simulation.scenarios import (
     FIGURES,
     PRELUDE_S,
+    RESTING_ABOVE_CAMERA_DEG,
     SCENARIOS,
     find_scenario,
     prism_dioptres,
+    resting_above,
 )
 from digitalmask.simulation.truth import FrameTruth, TruthTeller, write_csv
 
@@ -52,6 +54,17 @@ def test_heads_and_lids_move_without_jumps(name: str) -> None:
     assert np.abs(np.diff(turns, axis=0)).max() < 5  # 300 degrees a second
     lids = np.array([(pose.right.upper_lid_mm, pose.left.upper_lid_mm) for pose in poses])
     assert np.abs(np.diff(lids, axis=0)).max() < 4
+
+
+@pytest.mark.parametrize("above_deg", [0.0, -8.0, RESTING_ABOVE_CAMERA_DEG])
+def test_a_patient_rests_so_far_above_the_camera_and_does_the_same(above_deg: float) -> None:
+    scenario = find_scenario("quiet")
+    seen = TruthTeller(PERSONS(0), resting_above(scenario, above_deg)).at(AFTER_S)
+    assert seen.left == truth("quiet", AFTER_S).left
+    ahead = seen.rotation @ [0.0, 0.0, 1.0]
+    to_camera = -np.asarray(seen.place_mm)
+    above = np.arctan2(ahead[1], ahead[2]) - np.arctan2(to_camera[1], to_camera[2])
+    assert np.degrees(above) == pytest.approx(above_deg, abs=0.01)
 
 
 def test_squints_have_their_prism_dioptres_and_their_side() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from digitalmask.cli.mask import frame_size
 from digitalmask.errors import ConfigurationError
 
+_FARTHEST_REST_DEG = 20.0  # a head raised or lowered by more is no face before a camera
+
 
 def add_parser(commands: Any) -> None:
     """Add the command."""
@@ -44,6 +46,12 @@ def _add_truth(subjects: Any) -> None:
     )
     truth.add_argument(
         "--vp8-kbps", type=int, metavar="KBPS", help="send the picture through VP8 first"
+    )
+    truth.add_argument(
+        "--rest-gaze",
+        type=float,
+        metavar="DEG",
+        help="how far above the camera they look at rest (2.7: straight ahead, heads upright)",
     )
     truth.add_argument("--provider", default="auto", help="auto, cpu, cuda or tensorrt (or -half)")
     truth.add_argument("--json", action="store_true", help="print one JSON object")
@@ -140,9 +148,15 @@ def _truth(options: argparse.Namespace) -> int:
     from digitalmask.cli.simulate import make_setting
     from digitalmask.evaluation.truth import evaluate_truth
     from digitalmask.simulation.people import PEOPLE
-    from digitalmask.simulation.scenarios import SCENARIOS, find_scenario
+    from digitalmask.simulation.scenarios import SCENARIOS, find_scenario, resting_above
 
     chosen = [find_scenario(name) for name in options.scenarios] or list(SCENARIOS.values())
+    if options.rest_gaze is not None:
+        if not abs(options.rest_gaze) <= _FARTHEST_REST_DEG:
+            raise ConfigurationError(
+                f"--rest-gaze {options.rest_gaze:g} is not within {_FARTHEST_REST_DEG:g} degrees"
+            )
+        chosen = [resting_above(scenario, options.rest_gaze) for scenario in chosen]
     persons = range(PEOPLE) if options.person == "all" else (options.person,)
     setting = make_setting(options)
     results = evaluate_truth(chosen, setting, persons, options.provider, _say)

@@ -14,8 +14,11 @@ from dataclasses import dataclass, field, replace
 from digitalmask.errors import ConfigurationError
 from digitalmask.simulation.conversation import loudness
 from digitalmask.simulation.pose import Droop, EyePose, PatientPose
+from digitalmask.simulation.posing import DISTANCE_MM, EYES_UP_MM
 
 PRELUDE_S = 3.2  # not scored
+# Faces are held upright, and eyes that rest look straight ahead: so far above the camera.
+RESTING_ABOVE_CAMERA_DEG = math.degrees(math.atan2(EYES_UP_MM, DISTANCE_MM))
 UPPER_LID_MM, LOWER_LID_MM, PUPIL_MM = 3.8, -5.2, 3.6
 # The lower lid rises by so much in a full blink.
 _LOWER_LID_RISE_MM = 0.6
@@ -503,3 +506,16 @@ def find_scenario(name: str) -> Scenario:
     if name not in SCENARIOS:
         raise ConfigurationError(f"there is no scenario {name!r}: see digitalmask simulate --list")
     return SCENARIOS[name]
+
+
+def resting_above(scenario: Scenario, above_camera_deg: float) -> Scenario:
+    """The same patient, the face raised or lowered so that at rest it looks so far above the
+    camera: 0 at the camera, as a doctor asks for, -8 at a face on the screen.
+    """
+    raised_deg = above_camera_deg - RESTING_ABOVE_CAMERA_DEG
+
+    def act(t_s: float, pose: PatientPose) -> PatientPose:
+        acted = scenario.act(t_s, pose)
+        return replace(acted, pitch_deg=acted.pitch_deg + raised_deg)
+
+    return replace(scenario, act=act)
