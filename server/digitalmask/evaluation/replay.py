@@ -37,7 +37,7 @@ def replay(
 
     Head and lids do what was seen. An iris is put where it was seen between the corners of its eye,
     but for where it is on the median, which is where the mask has it, and for how far it goes: the
-    judge sees but a part of that (of up and down some two fifths) in a mask as in a face. So all is
+    judge sees but a part of that (up and down a third to all) in a mask as in a face. So all is
     drawn twice, the second time as far as it takes for the judge to see what it saw. Expression,
     lower lids and pupils stay as they are.
     """
