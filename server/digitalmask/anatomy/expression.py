@@ -137,16 +137,16 @@ def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Float
     for _ in range(_STEPS):
         gradient = normal @ x - right
         free = np.flatnonzero(~held)
-        system, step = np.empty((len(free), len(free))), -gradient[free]
+        system = np.empty((len(free), len(free)))
         for i, row in enumerate(free):
             for j, column in enumerate(free):
                 system[i, j] = normal[row, column]
-        step = np.linalg.solve(system, step)
+        step = np.linalg.solve(system, -gradient[free])
         share, cut_off = 1.0, -1
         for i, row in enumerate(free):
             room = 1.0 - x[row] if step[i] > 0.0 else x[row]
             if abs(step[i]) * share > room:
-                share, cut_off = room / abs(step[i]), row
+                share, cut_off = room / abs(step[i]), int(row)
         for i, row in enumerate(free):
             x[row] += share * step[i]
         if cut_off >= 0:
@@ -155,10 +155,10 @@ def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Float
             continue
         gradient = normal @ x - right
         most, let_go = _SETTLED, -1
-        for each in np.flatnonzero(held):
-            inward = (gradient[each] if x[each] > 0.5 else -gradient[each]) / normal[each, each]
+        for row in np.flatnonzero(held):
+            inward = (gradient[row] if x[row] > 0.5 else -gradient[row]) / normal[row, row]
             if inward > most:
-                most, let_go = inward, each
+                most, let_go = inward, int(row)
         if let_go < 0:
             break
         held[let_go] = False
