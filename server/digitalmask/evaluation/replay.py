@@ -21,7 +21,7 @@ from digitalmask.rendering.eyelids import PUPIL_ARM_MM, gaze_axis, pupil_offset_
 Floats = NDArray[np.float64]
 
 _FARTHEST = 0.75  # the sine of the farthest gaze, seen from the camera
-_GAIN = (0.5, 4.0)
+_GAIN = (0.5, 4.0)  # of a drawn way over the seen one, at the least and at the most
 _OPEN_SHARE = 0.5  # of an eye's median opening; below it the judge makes the iris' place up
 
 
