@@ -43,6 +43,9 @@ _SOUGHT_STEP, _SOUGHT_ACROSS, _SOUGHT_DOWN, _SOUGHT_LEAST = 0.16, 6, 4, 0.3
 _RIM, _FULL_RIM = 0.16, 40.0
 _OUTLINES, _SAME_OUTLINE = 3, 0.1  # how often at most it is found, and what is no farther aside
 _FAR_COST, _LEAST_TRUST, _BETTER, _LEAST_RIM = 120.0, 0.3, 220.0, 50.0
+# Across, the network's doubt takes off what its place counts for. A height near to its own still
+# costs so much then, and one farther off all of it.
+_NEAR_HEIGHT, _OTHER_HEIGHT = 0.35, 45.0
 _LEAST_PUPIL_RISE = 12.0  # of 255, from the pupil to the iris
 # Of the iris' radius, where the pupil's edge is looked for, and between which it may lie: from 2 to
 # 8 mm wide. What seems wider is the limbus.
@@ -195,7 +198,8 @@ def _seek(
         elif rim < _LEAST_RIM:
             continue
         elif below != 0.0:
-            score -= (1.0 - trust) * _BETTER
+            near = abs(below) < _NEAR_HEIGHT
+            score -= (1.0 - trust) * (_OTHER_HEIGHT if near else _BETTER)
         if score > best:
             best, best_x, best_y = score, middle_x, middle_y
     return best_x, best_y
