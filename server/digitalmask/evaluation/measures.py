@@ -24,6 +24,9 @@ CORNERS = {
     "left": (LEFT_EYE.medial, LEFT_EYE.lateral),
     "right": (RIGHT_EYE.lateral, RIGHT_EYE.medial),
 }
+# An eye's open level is this quantile of its opening over a video; below this share of it, it is
+# closed.
+_OPEN_QUANTILE, CLOSED_BELOW = 0.8, 0.5
 # The middles of the inner lips, and the outer corners of the eyes, whose distance in space does
 # not change with what the face does.
 _INNER_LIPS = (13, 14)
@@ -94,6 +97,17 @@ def in_eye_axes(points: Floats, side: str, wanted: Sequence[int]) -> Floats:
     up = np.array([along[1], -along[0]])  # y of the picture points down
     away = points[list(wanted), :2] - (first + last) / 2
     return np.stack([away @ along, away @ up], axis=1)
+
+
+def open_level(opening: Floats) -> float:
+    """How far an eye is open in a video, of (n,) of its openings; nan where none is known."""
+    known = opening[np.isfinite(opening)]
+    return float(np.quantile(known, _OPEN_QUANTILE)) if len(known) else float("nan")
+
+
+def open_frames(opening: Floats) -> NDArray[np.bool_]:
+    """(n,) in which frames an eye is open; behind a closed lid the iris' place is made up."""
+    return np.asarray(opening > CLOSED_BELOW * open_level(opening))
 
 
 def eye_error_pct(track: FaceTrack, other: FaceTrack) -> float:

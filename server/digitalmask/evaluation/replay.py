@@ -12,7 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digitalmask.assets.head import LEFT, RIGHT, Head, load_head
-from digitalmask.evaluation.measures import CORNERS, QUANTITIES, FaceTrack, read_face
+from digitalmask.evaluation.measures import (
+    CORNERS,
+    QUANTITIES,
+    FaceTrack,
+    open_frames,
+    read_face,
+)
 from digitalmask.mask_state import EyeState, MaskState
 from digitalmask.pipeline import Drawer, Sighting
 from digitalmask.rendering import MaskRenderer
@@ -22,7 +28,6 @@ Floats = NDArray[np.float64]
 
 _FARTHEST = 0.75  # the sine of the farthest gaze, seen from the camera
 _GAIN = (0.5, 4.0)  # of a drawn way over the seen one, at the least and at the most
-_OPEN_SHARE = 0.5  # of an eye's median opening; below it the judge makes the iris' place up
 
 
 def replay(
@@ -101,7 +106,7 @@ class _Eye:
         if not pairs:
             return self
         seen, again = np.moveaxis(np.array(pairs), 1, 0)
-        is_open = seen[:, 2] > _OPEN_SHARE * np.median(seen[:, 2])
+        is_open = open_frames(seen[:, 2])
         seen, again = seen[is_open, :2], again[is_open, :2]
         away, answer = seen - seen.mean(axis=0), again - again.mean(axis=0)
         share = (away * answer).sum(axis=0) / np.maximum((away**2).sum(axis=0), 1e-12)

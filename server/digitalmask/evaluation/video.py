@@ -17,9 +17,12 @@ from digitalmask.assets.head import load_head
 from digitalmask.errors import MediaError
 from digitalmask.evaluation.alternative import LandmarkMask, canonical_triangles
 from digitalmask.evaluation.measures import (
+    CLOSED_BELOW,
     QUANTITIES,
     FaceTrack,
     eye_error_pct,
+    open_frames,
+    open_level,
     read_face,
     towards_sight,
 )
@@ -47,9 +50,9 @@ _LEAST_SPREAD = {
     "yaw": 1.0, "pitch": 1.0, "roll": 1.0,
 }  # fmt: skip
 _FEWEST_FRAMES = 25
-# An eye's open level is this quantile of its opening; of that it is closed below the first share,
-# closed enough to answer another below the second, and open again above the third.
-_OPEN_QUANTILE, _CLOSED_BELOW, _ANSWER_BELOW, _OPEN_ABOVE = 0.8, 0.5, 0.6, 0.7
+# Of an eye's open level it is closed enough to answer another below the first share, and open again
+# above the second.
+_ANSWER_BELOW, _OPEN_ABOVE = 0.6, 0.7
 _BLINK_APART_S = 0.1
 # Enough to give the reference tracker another cut-out of the face. A tenth smaller does not (its
 # figures agree to .99); this agrees with a wide margin around the picture: .94 to .96 for the
@@ -219,7 +222,9 @@ def figures(
         first[both] = [read_face(one) for one, _ in pairs]
         second[both] = [read_face(other) for _, other in pairs]
         errors[both] = [eye_error_pct(one, other) for one, other in pairs]
-    open_eyes = {side: _open(first[:, QUANTITIES.index(f"opening_{side}")]) for side in _SIDES}
+    open_eyes = {
+        side: open_frames(first[:, QUANTITIES.index(f"opening_{side}")]) for side in _SIDES
+    }
     result: Figures = {}
     for place, name in enumerate(QUANTITIES):
         counts = both.copy()
@@ -251,7 +256,7 @@ def correlation(original: Floats, other: Floats, least_spread: float) -> float |
 
 
 def closures(
-    at_s: Floats, opening: Floats, below: float = _CLOSED_BELOW
+    at_s: Floats, opening: Floats, below: float = CLOSED_BELOW
 ) -> list[tuple[float, float]]:
     """When an eye is closed: (start, end) in seconds, in order, blinks and longer closures alike.
 
@@ -261,7 +266,7 @@ def closures(
     """
     if not np.isfinite(opening).any():
         return []
-    level = float(np.nanquantile(opening, _OPEN_QUANTILE))
+    level = open_level(opening)
     found: list[tuple[float, float]] = []
     started: float | None = None
     last = 0.0
@@ -308,13 +313,6 @@ def _blinks(at_s: Floats, first: Floats, second: Floats) -> Figures:
         "blink_precision": round(answered[1] / count[1], 4) if count[1] else None,
         "blinks": count[0],
     }
-
-
-def _open(opening: Floats) -> NDArray[np.bool_]:
-    if not np.isfinite(opening).any():
-        return np.zeros(len(opening), bool)
-    level = np.nanquantile(opening, _OPEN_QUANTILE)
-    return np.asarray(opening > _CLOSED_BELOW * level)
 
 
 def _track(face: ReferenceFace | None) -> FaceTrack | None:
