@@ -134,8 +134,8 @@ def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Float
             value = x[each] + (right[each] - normal[each] @ x) / normal[each, each]
             x[each] = min(max(value, 0.0), 1.0)
     held = (x <= 0.0) | (x >= 1.0)
+    gradient = normal @ x - right
     for _ in range(_STEPS):
-        gradient = normal @ x - right
         free = np.flatnonzero(~held)
         system = np.empty((len(free), len(free)))
         for i, row in enumerate(free):
@@ -152,8 +152,9 @@ def bounded_least_squares(normal: Floats, right: Floats, start: Floats) -> Float
         if cut_off >= 0:
             x[cut_off] = 0.0 if x[cut_off] < 0.5 else 1.0
             held[cut_off] = True
-            continue
         gradient = normal @ x - right
+        if cut_off >= 0:
+            continue
         most, let_go = _SETTLED, -1
         for row in np.flatnonzero(held):
             inward = (gradient[row] if x[row] > 0.5 else -gradient[row]) / normal[row, row]
